@@ -1,0 +1,97 @@
+"""Who may log in, and which sessions have been ended."""
+
+from typing import Any, ClassVar, Self
+
+from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.contrib.auth.models import PermissionsMixin
+from django.db import models
+from django.db.models.functions import Lower
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+
+class UserManager(BaseUserManager["User"]):
+    """Makes users by email; an email is one user's whatever its case."""
+
+    use_in_migrations = True
+
+    def create_user(self, email: str, password: str | None = None, **fields: Any) -> "User":
+        """Make a user with a hashed password, or with none that could ever match."""
+        if not email:
+            raise ValueError("A user needs an email address.")
+        user = self.model(email=self.normalize_email(email).strip(), **fields)
+        user.set_password(password)
+        user.save(using=self._db)
+        return user
+
+    def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> "User":
+        """Make a global admin: sees and may do everything."""
+        return self.create_user(email, password, **{**fields, "is_staff": True, "is_superuser": True})
+
+    def get_by_natural_key(self, username: str | None) -> "User":
+        """The user with this email, in any case."""
+        return self.get(email__iexact=username or "")
+
+
+class User(AbstractBaseUser, PermissionsMixin):
+    """A person or a script that logs in by email. Roles are held per project (`projects.Membership`)."""
+
+    email = models.EmailField(_("email"), max_length=254)
+    name = models.CharField(_("name"), max_length=150, blank=True)
+    is_staff = models.BooleanField(
+        _("may use the admin"), default=False, help_text=_("Curators need this to work in the admin.")
+    )
+    is_active = models.BooleanField(_("active"), default=True)
+    date_joined = models.DateTimeField(_("joined"), default=timezone.now, editable=False)
+    # Part of every token: raising it ends all sessions at once (password change, deactivation).
+    token_version = models.PositiveIntegerField(default=1, editable=False)
+
+    objects: ClassVar[UserManager] = UserManager()
+
+    USERNAME_FIELD = "email"
+    EMAIL_FIELD = "email"
+    REQUIRED_FIELDS: ClassVar[list[str]] = []
+
+    class Meta:
+        verbose_name = _("user")
+        verbose_name_plural = _("users")
+        ordering = ["email"]
+        constraints = [
+            models.UniqueConstraint(Lower("email"), name="accounts_user_email_unique", violation_error_message=_("This email is taken."))
+        ]
+
+    def __str__(self) -> str:
+        return self.email
+
+    def get_full_name(self) -> str:
+        """The name to show: the person's own, or the email."""
+        return self.name or self.email
+
+    def get_short_name(self) -> str:
+        """The same as the full name."""
+        return self.get_full_name()
+
+
+class RevokedSessionQuerySet(models.QuerySet["RevokedSession"]):
+    """Sessions ended by logout."""
+
+    def expired(self) -> Self:
+        """Sessions whose tokens have all run out anyway."""
+        return self.filter(expires_at__lt=timezone.now())
+
+
+class RevokedSession(models.Model):
+    """A login that was ended before its tokens ran out; `sid` is carried by all of its tokens."""
+
+    sid = models.UUIDField(primary_key=True)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="revoked_sessions")
+    expires_at = models.DateTimeField(db_index=True)
+
+    objects = RevokedSessionQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("ended session")
+        verbose_name_plural = _("ended sessions")
+
+    def __str__(self) -> str:
+        return f"{self.user} until {self.expires_at:%Y-%m-%d %H:%M}"

@@ -1,0 +1,6 @@
+from django.apps import AppConfig
+
+
+class CocohubConfig(AppConfig):
+    name = "cocohub"
+    verbose_name = "CocoHub"

@@ -1,0 +1,59 @@
+"""Exports: what was asked for, frozen, and what became of it."""
+
+from typing import Any, Self
+
+from django.db import models
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models import User
+from projects.models import Project, Task
+
+
+class ExportJobQuerySet(models.QuerySet["ExportJob"]):
+    """Exports as seen by somebody."""
+
+    def visible_to(self, user: Any) -> Self:
+        """Exports of the projects the user sees."""
+        return self.filter(project__in=Project.objects.visible_to(user))
+
+    def newest_first(self) -> Self:
+        """Latest on top."""
+        return self.order_by("-id")
+
+
+class ExportJob(models.Model):
+    """One export of the images that a query chose."""
+
+    class Target(models.TextChoices):
+        COCO = "coco", _("COCO file")
+        CVAT = "cvat", _("CVAT")
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="export_jobs", verbose_name=_("project"))
+    task = models.OneToOneField(Task, on_delete=models.CASCADE, related_name="export_job", verbose_name=_("task"))
+    target = models.CharField(_("target"), max_length=10, choices=Target, default=Target.COCO)
+    # {"q", "canonical", "split", "images", "revision", ...}: what was chosen, at which state of the project
+    filter_snapshot = models.JSONField(_("filter"), default=dict)
+    payload_uri = models.CharField(_("file"), max_length=200, blank=True)
+    created_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
+
+    objects = ExportJobQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("export")
+        verbose_name_plural = _("exports")
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.get_target_display()} {self.pk}"
+
+    @property
+    def status(self) -> str:
+        """The task's status: the row of the task is the truth."""
+        return self.task.status
+
+    @property
+    def log(self) -> str:
+        """Storage key of the stored report."""
+        return self.task.log
