@@ -101,9 +101,7 @@ class DocumentCategory(models.Model):
         verbose_name = _("listed category")
         verbose_name_plural = _("listed categories")
         ordering = ["document_id", "position"]
-        constraints = [
-            models.UniqueConstraint(fields=["document", "category"], name="annotations_listed_once")
-        ]
+        constraints = [models.UniqueConstraint(fields=["document", "category"], name="annotations_listed_once")]
 
     def __str__(self) -> str:
         return f"{self.category} in {self.document}"
@@ -123,12 +121,16 @@ class Annotation(models.Model):
     project = models.ForeignKey(
         Project, on_delete=models.CASCADE, related_name="annotations", db_constraint=False, db_index=False
     )
-    split = models.ForeignKey(
-        Split, on_delete=models.DO_NOTHING, related_name="+", db_constraint=False, db_index=False
-    )
+    split = models.ForeignKey(Split, on_delete=models.DO_NOTHING, related_name="+", db_constraint=False, db_index=False)
     image = models.ForeignKey(ImageAsset, on_delete=models.CASCADE, related_name="annotations")
     category = models.ForeignKey(
-        Category, on_delete=models.DO_NOTHING, null=True, blank=True, related_name="annotations", db_constraint=False, db_index=False
+        Category,
+        on_delete=models.DO_NOTHING,
+        null=True,
+        blank=True,
+        related_name="annotations",
+        db_constraint=False,
+        db_index=False,
     )
     kind = models.PositiveSmallIntegerField(_("kind"), choices=Kind, default=Kind.OBJECT)
     coco_id = models.BigIntegerField(_("COCO id"))
@@ -171,7 +173,9 @@ class Annotation(models.Model):
 class ImportJob(models.Model):
     """One COCO file with its pictures on its way into a project."""
 
-    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="import_jobs", verbose_name=_("project"))
+    project = models.ForeignKey(
+        Project, on_delete=models.CASCADE, related_name="import_jobs", verbose_name=_("project")
+    )
     task = models.OneToOneField(Task, on_delete=models.CASCADE, related_name="import_job", verbose_name=_("task"))
     split = models.CharField(_("split"), max_length=100, blank=True)
     strict = models.BooleanField(_("strict"), default=False, help_text=_("Refuse the file if any record is unusable."))

@@ -5,7 +5,6 @@ from typing import Any, Self
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex, OpClass
 from django.db import models
-
 from django.db.models.functions import Now, Upper
 from django.utils.translation import gettext_lazy as _
 

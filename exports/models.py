@@ -29,7 +29,9 @@ class ExportJob(models.Model):
         COCO = "coco", _("COCO file")
         CVAT = "cvat", _("CVAT")
 
-    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="export_jobs", verbose_name=_("project"))
+    project = models.ForeignKey(
+        Project, on_delete=models.CASCADE, related_name="export_jobs", verbose_name=_("project")
+    )
     task = models.OneToOneField(Task, on_delete=models.CASCADE, related_name="export_job", verbose_name=_("task"))
     target = models.CharField(_("target"), max_length=10, choices=Target, default=Target.COCO)
     # {"q", "canonical", "split", "images", "revision", ...}: what was chosen, at which state of the project

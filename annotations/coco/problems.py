@@ -1,0 +1,81 @@
+"""What can be wrong with a COCO file, and how it is told.
+
+A flaw of the whole file is a `CocoFileError`. A flaw of one record is a `Problem`: `quarantined` (left out, the rest
+lands), `repaired` (and said so) or `kept` (stored as it is and flagged, since it may be meant).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from http import HTTPStatus
+
+from accounts.errors import ServiceError
+
+RAW_LIMIT = 2_000  # characters of a record shown with its problem
+
+
+class Action(StrEnum):
+    """What was done about a problem."""
+
+    QUARANTINED = "quarantined"
+    REPAIRED = "repaired"
+    KEPT = "kept"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One flaw: where (a JSON path such as `$.annotations[3].bbox`), what was found, and what to do about it."""
+
+    code: str
+    action: Action
+    path: str
+    message: str
+    fix: str = ""
+    raw: str = ""
+
+    def as_dict(self) -> dict[str, str]:
+        """The problem as a line of the report."""
+        return {
+            "code": self.code,
+            "action": self.action.value,
+            "path": self.path,
+            "message": self.message,
+            "fix": self.fix,
+            "raw": self.raw,
+        }
+
+
+Reporter = Callable[[Problem], None]
+
+
+class CocoFileError(ServiceError):
+    """The file as a whole cannot be imported; nothing of it was stored.
+
+    `offset` is the byte at which reading stopped, where that is known.
+    """
+
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+
+    def __init__(self, code: str, message: str, *, offset: int | None = None, path: str = "$") -> None:
+        detail = {"code": code, "path": path}
+        super().__init__(message, detail=detail if offset is None else {**detail, "offset": offset})
+        self.code = code
+        self.offset = offset
+        self.path = path
+
+
+class Quarantine(Exception):
+    """Raised inside a record's reader: the record is left out for this reason."""
+
+    def __init__(self, code: str, message: str, fix: str = "", *, at: str = "") -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.fix = fix
+        self.at = at  # the rest of the path inside the record, such as ".bbox"
+
+
+def excerpt(raw: bytes) -> str:
+    """The start of a record's text, for showing it with its problem."""
+    text = raw[: RAW_LIMIT * 4].decode("utf-8", "replace")
+    return text if len(text) <= RAW_LIMIT else text[: RAW_LIMIT - 1] + "…"

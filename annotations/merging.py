@@ -1,0 +1,361 @@
+"""Merging a file into what is stored: by identity, touching only what differs, keeping what the file is silent on.
+
+A field that the file does not have is left as it is, so `person_keypoints` after `instances` adds keypoints to the same
+annotations. What a merge would silently destroy - two files whose ids mean different things - is refused.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from django.db import connection
+
+from accounts.errors import Conflict
+from annotations.coco.annotations import Family
+from annotations.coco.categories import CategoryRecord
+from annotations.coco.document import Document
+from annotations.coco.problems import Action, Problem, Reporter
+from annotations.models import Category, CocoDocument
+from assets.models import Split
+from projects.models import Project
+
+# Where columns of these names are NULL, a value that they cannot hold may stand in the JSON of other fields.
+IMAGE_FIELDS = ("file_name", "width", "height")
+ANNOTATION_FIELDS = (
+    "bbox", "area", "iscrowd", "segmentation", "keypoints", "num_keypoints", "attributes", "score",
+)  # fmt: skip
+
+_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+def merge_categories(project: Project, records: Sequence[CategoryRecord]) -> dict[int, int]:
+    """Make sure of the categories; give {COCO id: primary key} of those in the file."""
+    if not records:
+        return {}
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            """
+            INSERT INTO annotations_category AS c (project_id, coco_id, name, supercategory, meta, color, created_at)
+            VALUES (%s, %s, %s, %s, %s::jsonb - 'supercategory', '', now())
+            ON CONFLICT (project_id, coco_id, name) DO UPDATE
+            SET supercategory = COALESCE(NULLIF(excluded.supercategory, ''), c.supercategory),
+                meta = c.meta || excluded.meta
+            WHERE (COALESCE(NULLIF(excluded.supercategory, ''), c.supercategory), c.meta || excluded.meta)
+                IS DISTINCT FROM (c.supercategory, c.meta)
+            """,
+            [(project.pk, r.coco_id, r.name, r.supercategory, r.fields.decode()) for r in records],
+        )
+    names = {record.coco_id: record.name for record in records}
+    rows = Category.objects.filter(project=project, coco_id__in=names).values_list("coco_id", "name", "pk")
+    return {coco_id: key for coco_id, name, key in rows if names[coco_id] == name}
+
+
+def merge_documents(
+    project: Project,
+    split: Split,
+    families: Sequence[Family],
+    document: Document,
+    categories: Sequence[CategoryRecord],
+    ids: dict[int, int],
+) -> bool:
+    """Keep what surrounds the records, for each family of annotations in the file; True if anything changed."""
+    changed = False
+    for family in families:
+        kept, created = CocoDocument.objects.select_for_update().get_or_create(
+            project=project,
+            split=split,
+            kind=family,
+            defaults={"layout": document.layout, "sections": document.sections},
+        )
+        layout = list(dict.fromkeys([*kept.layout, *document.layout]))
+        sections = {**kept.sections, **document.sections}
+        if not created and (layout, sections) != (kept.layout, kept.sections):
+            kept.layout, kept.sections = layout, sections
+            kept.save(update_fields=["layout", "sections"])
+            changed = True
+        changed = _list_categories(kept, categories, ids) or created or changed
+    return changed
+
+
+def _list_categories(document: CocoDocument, records: Sequence[CategoryRecord], ids: dict[int, int]) -> bool:
+    if not records:
+        return False
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            """
+            INSERT INTO annotations_documentcategory AS d (document_id, category_id, position, fields)
+            VALUES (%s, %s, %s, %s::jsonb)
+            ON CONFLICT (document_id, category_id) DO UPDATE SET fields = d.fields || excluded.fields
+            WHERE (d.fields || excluded.fields) IS DISTINCT FROM d.fields
+            """,
+            [(document.pk, ids[r.coco_id], r.index, r.fields.decode()) for r in records],
+        )
+        return bool(cursor.rowcount > 0)
+
+
+def create_staging(cursor: Any) -> None:
+    """Temporary tables that COPY fills; they go with the transaction."""
+    cursor.execute(
+        """
+        DROP TABLE IF EXISTS staged_image, staged_annotation;
+        CREATE TEMP TABLE staged_image (
+            coco_id bigint, coco_key text, position bigint, file_name text, width int, height int, metadata jsonb,
+            status text, issues text[], annotation_count int, uri text, checksum text, format text, size_bytes bigint
+        ) ON COMMIT DROP;
+        CREATE TEMP TABLE staged_annotation (
+            image_coco_id bigint, category_id bigint, assigned bool, coco_id bigint, coco_key text, kind smallint,
+            position bigint, bbox jsonb, area numeric, iscrowd smallint, segmentation jsonb, keypoints jsonb,
+            num_keypoints int, attributes jsonb, score numeric, extra jsonb, issues text[], image_id bigint
+        ) ON COMMIT DROP;
+        """
+    )
+
+
+def merge(cursor: Any, project_id: int, split_id: int, split_name: str, report: Reporter) -> dict[str, int]:
+    """Merge the staged rows; give the numbers of what was added, changed and left alone."""
+    merger = _Merger(cursor, {"project": project_id, "split": split_id}, split_name, report)
+    cursor.execute("CREATE UNIQUE INDEX ON staged_image (coco_id); ANALYZE staged_image")
+    merger.refuse_other_images()
+    images = merger.images()
+    cursor.execute("CREATE INDEX ON staged_annotation (kind, coco_id); ANALYZE staged_annotation")
+    merger.place_annotations()
+    merger.refuse_other_annotations()
+    annotations = merger.annotations()
+    merger.recount()
+    return {**images, **annotations}
+
+
+def _json_without(stored: str, staged: str, columns: Sequence[str]) -> str:
+    """SQL: the stored JSON of other fields with the staged one over it, less what now has a column."""
+    now_columns = ", ".join(f"CASE WHEN s.{name} IS NOT NULL THEN '{name}' END" for name in columns)
+    return f"((COALESCE({stored}, '{{}}') - array_remove(ARRAY[{now_columns}], NULL)) || COALESCE({staged}, '{{}}'))"
+
+
+def _column(name: str, other: str) -> str:
+    """SQL: the staged value, or the stored one where the file is silent; NULL where the value needs `extra`."""
+    return f"CASE WHEN s.{other} ? '{name}' THEN NULL ELSE COALESCE(s.{name}, a.{name}) END"
+
+
+class _Merger:
+    def __init__(self, cursor: Any, keys: dict[str, int], split_name: str, report: Reporter) -> None:
+        self.cursor = cursor
+        self.keys = keys
+        self.split_name = split_name
+        self.report = report
+
+    def run(self, statement: str) -> int:
+        self.cursor.execute(statement, self.keys)
+        return int(self.cursor.rowcount)
+
+    def row(self, statement: str) -> tuple[Any, ...]:
+        self.cursor.execute(statement, self.keys)
+        return tuple(self.cursor.fetchone())
+
+    # --- images
+    def refuse_other_images(self) -> None:
+        """Ids that mean other pictures here than in the file: most of them - refuse; a few - they were renamed."""
+        common, other = self.row(
+            """
+            SELECT count(*), count(*) FILTER (WHERE a.file_name <> s.file_name)
+            FROM staged_image s JOIN assets_imageasset a USING (coco_id)
+            WHERE a.project_id = %(project)s AND a.split_id = %(split)s
+            """
+        )
+        if not other:
+            return
+        if other * 2 > common:
+            coco_id, stored, staged = self.row(
+                """
+                SELECT coco_id, a.file_name, s.file_name FROM staged_image s JOIN assets_imageasset a USING (coco_id)
+                WHERE a.project_id = %(project)s AND a.split_id = %(split)s AND a.file_name <> s.file_name
+                ORDER BY coco_id LIMIT 1
+                """
+            )
+            raise Conflict(
+                f"{other:,} of the {common:,} image ids that the file shares with split {self.split_name!r} belong to "
+                f"other pictures there (id {coco_id}: {stored!r} is stored, the file has {staged!r}). "
+                "It is another data set: import it into a split of its own."
+            )
+        self.report(
+            Problem(
+                "renamed_image",
+                Action.KEPT,
+                "$.images",
+                f"{other:,} image(s) have another file name than before: renamed.",
+            )
+        )
+
+    def images(self) -> dict[str, int]:
+        absent, missing, broken = self.row(
+            """
+            SELECT count(*) FILTER (WHERE s.coco_id IS NULL), 0, 0
+            FROM assets_imageasset a LEFT JOIN staged_image s USING (coco_id)
+            WHERE a.project_id = %(project)s AND a.split_id = %(split)s
+            """
+        )
+        # A picture that is stored already has told the true size; then the file's word does not count.
+        sizes = {
+            name: f"CASE WHEN a.uri <> '' AND s.uri = '' THEN a.{name} ELSE {_column(name, 'metadata')} END"
+            for name in ("width", "height")
+        }
+        assign = {
+            "file_name": _column("file_name", "metadata"),
+            **sizes,
+            "metadata": _json_without("a.metadata", "s.metadata", IMAGE_FIELDS),
+            "uri": "COALESCE(NULLIF(s.uri, ''), a.uri)",
+            "checksum": "COALESCE(NULLIF(s.checksum, ''), a.checksum)",
+            "format": "COALESCE(NULLIF(s.format, ''), a.format)",
+            "size_bytes": "COALESCE(s.size_bytes, a.size_bytes)",
+            "thumbnail_uri": "CASE WHEN s.checksum IN ('', a.checksum) THEN a.thumbnail_uri ELSE '' END",
+            "issues": "CASE WHEN s.uri = '' THEN a.issues ELSE s.issues END",
+            "status": "CASE WHEN a.status IN ('missing', 'broken') AND (s.uri <> '' OR (s.status = 'broken' AND a.uri = '')) THEN s.status ELSE a.status END",
+            "position": "a.position" if absent else "s.position",
+        }
+        changed = self._update("assets_imageasset", "staged_image s", "a.coco_id = s.coco_id", assign)
+        added = self.run(
+            f"""
+            INSERT INTO assets_imageasset (project_id, split_id, coco_id, coco_key, position, file_name, width, height, metadata,
+                tags, status, issues, annotation_count, uri, thumbnail_uri, checksum, format, size_bytes)
+            SELECT %(project)s, %(split)s, s.coco_id, s.coco_key, s.position + {self._offset("assets_imageasset", absent)},
+                s.file_name, s.width, s.height, s.metadata, '{{}}', s.status, s.issues, 0, s.uri, '', s.checksum, s.format,
+                s.size_bytes
+            FROM staged_image s
+            WHERE NOT EXISTS (SELECT FROM assets_imageasset a
+                WHERE a.project_id = %(project)s AND a.split_id = %(split)s AND a.coco_id = s.coco_id)
+            ORDER BY s.position
+            """
+        )
+        missing, broken = self.row(
+            """
+            SELECT count(*) FILTER (WHERE a.status = 'missing'), count(*) FILTER (WHERE a.status = 'broken')
+            FROM staged_image s JOIN assets_imageasset a USING (coco_id)
+            WHERE a.project_id = %(project)s AND a.split_id = %(split)s
+            """
+        )
+        return {
+            "images_added": added,
+            "images_changed": changed,
+            "images_absent": absent,
+            "images_missing": missing,
+            "images_broken": broken,
+        }
+
+    def _offset(self, table: str, absent: int) -> str:
+        """What is new goes after all that is stored, unless the file has all of that too: then its order counts."""
+        if not absent:
+            return "0"
+        return f"(SELECT COALESCE(max(position), -1) + 1 FROM {table} WHERE project_id = %(project)s AND split_id = %(split)s)"
+
+    def _update(self, table: str, source: str, where: str, assign: dict[str, str]) -> int:
+        old = ", ".join(f"a.{name}" for name in assign)
+        new = ", ".join(assign.values())
+        sets = ", ".join(f"{name} = {value}" for name, value in assign.items())
+        return self.run(
+            f"""
+            UPDATE {table} a SET {sets}, version = a.version + 1, updated_at = now()
+            FROM {source}
+            WHERE a.project_id = %(project)s AND a.split_id = %(split)s AND {where} AND ({old}) IS DISTINCT FROM ({new})
+            """
+        )
+
+    # --- annotations
+    def place_annotations(self) -> None:
+        """Find the annotations' images, and give those without an id of their own the one of their stored equal."""
+        self.run(
+            """
+            UPDATE staged_annotation s SET image_id = a.id FROM assets_imageasset a
+            WHERE a.project_id = %(project)s AND a.split_id = %(split)s AND a.coco_id = s.image_coco_id
+            """
+        )
+        same = "kind, category_id, bbox, segmentation, extra"
+        if not self.row("SELECT count(*) FROM staged_annotation WHERE assigned")[0]:
+            return
+        self.run(
+            f"""
+            WITH wanted AS (
+                SELECT ctid AS place, image_id, {same},
+                    row_number() OVER (PARTITION BY image_id, {same} ORDER BY position) AS turn
+                FROM staged_annotation WHERE assigned
+            ), stored AS (
+                SELECT coco_id, image_id, {same},
+                    row_number() OVER (PARTITION BY image_id, {same} ORDER BY position, id) AS turn
+                FROM annotations_annotation WHERE image_id IN (SELECT image_id FROM wanted)
+            )
+            UPDATE staged_annotation s SET coco_id = stored.coco_id, assigned = false
+            FROM wanted JOIN stored ON (wanted.image_id, wanted.turn, wanted.kind) = (stored.image_id, stored.turn, stored.kind)
+                AND (wanted.category_id, wanted.bbox, wanted.segmentation, wanted.extra)
+                    IS NOT DISTINCT FROM (stored.category_id, stored.bbox, stored.segmentation, stored.extra)
+            WHERE s.ctid = wanted.place
+            """
+        )
+        self.run(
+            """
+            WITH fresh AS (SELECT ctid AS place, row_number() OVER (ORDER BY position) AS turn FROM staged_annotation WHERE assigned)
+            UPDATE staged_annotation s SET coco_id = fresh.turn + GREATEST(
+                (SELECT COALESCE(max(coco_id), 0) FROM annotations_annotation WHERE project_id = %(project)s AND split_id = %(split)s),
+                (SELECT max(coco_id) FROM staged_annotation WHERE NOT assigned))
+            FROM fresh WHERE s.ctid = fresh.place
+            """
+        )
+
+    def refuse_other_annotations(self) -> None:
+        """Annotation ids that belong to other images here than in the file: most of them - refuse."""
+        common, other = self.row(
+            """
+            SELECT count(*), count(*) FILTER (WHERE a.image_id <> s.image_id)
+            FROM staged_annotation s JOIN annotations_annotation a USING (kind, coco_id)
+            WHERE a.project_id = %(project)s AND a.split_id = %(split)s
+            """
+        )
+        if other * 2 > common:
+            raise Conflict(
+                f"{other:,} of the {common:,} annotation ids that the file shares with split {self.split_name!r} belong to other "
+                "images there. It is another data set, numbered from the start again: import it into a split of its own."
+            )
+
+    def annotations(self) -> dict[str, int]:
+        (absent,) = self.row(
+            """
+            SELECT count(*) FROM annotations_annotation a
+            WHERE a.project_id = %(project)s AND a.split_id = %(split)s
+                AND a.kind IN (SELECT DISTINCT kind FROM staged_annotation)
+                AND NOT EXISTS (SELECT FROM staged_annotation s WHERE s.kind = a.kind AND s.coco_id = a.coco_id)
+            """
+        )
+        assign = {
+            "image_id": "s.image_id",
+            "category_id": "COALESCE(s.category_id, a.category_id)",
+            **{name: _column(name, "extra") for name in ANNOTATION_FIELDS},
+            "extra": f"NULLIF({_json_without('a.extra', 's.extra', ANNOTATION_FIELDS)}, '{{}}')",
+            "issues": "s.issues",
+            "position": "a.position" if absent else "s.position",
+        }
+        changed = self._update(
+            "annotations_annotation", "staged_annotation s", "a.kind = s.kind AND a.coco_id = s.coco_id", assign
+        )
+        columns = "coco_id, coco_key, kind, bbox, area, iscrowd, segmentation, keypoints, num_keypoints, attributes, score, extra, issues"
+        added = self.run(
+            f"""
+            INSERT INTO annotations_annotation (project_id, split_id, image_id, category_id, {columns}, position)
+            SELECT %(project)s, %(split)s, image_id, category_id, {columns},
+                position + {self._offset("annotations_annotation", absent)}
+            FROM staged_annotation s
+            WHERE NOT EXISTS (SELECT FROM annotations_annotation a
+                WHERE a.project_id = %(project)s AND a.split_id = %(split)s AND a.kind = s.kind AND a.coco_id = s.coco_id)
+            ORDER BY position
+            """
+        )
+        return {"annotations_added": added, "annotations_changed": changed, "annotations_absent": absent}
+
+    def recount(self) -> None:
+        """Bring the images' numbers of annotations up to date."""
+        self.run(
+            """
+            UPDATE assets_imageasset a SET annotation_count = counted.number
+            FROM (
+                SELECT i.id, (SELECT count(*) FROM annotations_annotation n WHERE n.image_id = i.id) AS number
+                FROM assets_imageasset i WHERE i.project_id = %(project)s AND i.split_id = %(split)s
+            ) AS counted
+            WHERE a.id = counted.id AND a.annotation_count <> counted.number
+            """
+        )

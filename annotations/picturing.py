@@ -1,0 +1,133 @@
+"""Pictures of an import: found for their records, looked at, stored under their checksum."""
+
+import zipfile
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from django.core.files.storage import default_storage
+
+from annotations.coco.images import ImageTable
+from annotations.coco.problems import Action, Problem, Reporter
+from annotations.matching import match
+from annotations.sources import Archive, PictureSource
+from assets import pictures, storage
+from assets.models import ImageAsset
+
+READERS = 4  # threads: hashing and disk both let go of the interpreter's lock
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPicture:
+    """A stored picture: its key, SHA-256, format, size in pixels and bytes. Broken ones have no format and no size."""
+
+    key: str
+    checksum: str
+    format: str
+    size_bytes: int
+    width: int = 0
+    height: int = 0
+    turned: bool = False
+
+    @property
+    def status(self) -> str:
+        """What an image with this picture is at first."""
+        return ImageAsset.Status.READY if self.format else ImageAsset.Status.BROKEN
+
+
+class Refused(Exception):
+    """The bytes are not stored: they are no picture."""
+
+
+def store(project_id: int, source: PictureSource, name: str) -> StoredPicture:
+    """Read one picture and store it under its checksum, unless it is there already.
+
+    Raises Refused for what is no picture; a picture whose header is broken is stored and has no format.
+    """
+    with source.open(name) as file:
+        checksum, size = storage.digest(file)
+        try:
+            look = pictures.look(file)
+        except pictures.PictureError as error:
+            raise Refused(str(error)) from None
+        key = storage.image_key(project_id, checksum, look.format)
+        if not default_storage.exists(key):
+            storage.put(key, file)
+    return StoredPicture(key, checksum, look.format, size, look.width, look.height, look.turned)
+
+
+def gather(
+    *,
+    project_id: int,
+    source: PictureSource,
+    file_names: Sequence[str | None],
+    split: str,
+    table: ImageTable,
+    report: Reporter,
+    progress: Callable[[str, int, int | None], None],
+) -> dict[int, StoredPicture]:
+    """Store the pictures of the records; give them by row of `table`. What is missing or odd goes to `report`."""
+    matches = match((name for name in file_names if name is not None), source.names(), prefer=split)
+    rows: dict[str, list[int]] = {}
+    for row, name in enumerate(file_names):
+        if name is not None:
+            rows.setdefault(name, []).append(row)
+    _tell_unmatched(rows, matches.ambiguous, matches.found, table, report)
+    for name in matches.unreferenced:
+        report(Problem("unreferenced_picture", Action.KEPT, name, "No image of the file has this picture: not stored."))
+    for code, path, message in source.notes:
+        report(Problem(code, Action.QUARANTINED, path, message))
+    stored: dict[int, StoredPicture] = {}
+    jobs = list(matches.found.items())
+
+    def work(job: tuple[str, str]) -> StoredPicture | str:
+        try:
+            return store(project_id, source, job[1])
+        except Refused as refused:
+            return str(refused)
+        except (zipfile.BadZipFile, EOFError, PermissionError, IsADirectoryError) as error:
+            return f"the file cannot be read ({error})"
+
+    # A zip's entries share one file handle: reading them side by side gains nothing.
+    with ThreadPoolExecutor(1 if isinstance(source, Archive) else READERS) as readers:
+        for done, ((name, found), result) in enumerate(zip(jobs, readers.map(work, jobs), strict=True), 1):
+            for row in rows[name]:
+                path = f"$.images[{table.indexes[row]}].file_name"
+                if isinstance(result, str):
+                    report(
+                        Problem("broken_picture", Action.KEPT, path, f"{found}: {result}.", "Send the picture again.")
+                    )
+                    stored[row] = StoredPicture("", "", "", 0)
+                else:
+                    stored[row] = result
+            if done % 50 == 0:
+                progress("pictures", done, len(jobs))
+    progress("pictures", len(jobs), len(jobs))
+    return stored
+
+
+def _tell_unmatched(
+    rows: dict[str, list[int]],
+    ambiguous: dict[str, list[str]],
+    found: dict[str, str],
+    table: ImageTable,
+    report: Reporter,
+) -> None:
+    for name, places in rows.items():
+        if name in found:
+            continue
+        for row in places:
+            path = f"$.images[{table.indexes[row]}].file_name"
+            if name in ambiguous:
+                several = ", ".join(ambiguous[name][:5])
+                report(
+                    Problem(
+                        "ambiguous_picture",
+                        Action.KEPT,
+                        path,
+                        f"{name!r} fits several pictures equally well ({several}): none was taken.",
+                        "Name the picture by its path.",
+                    )
+                )
+            else:
+                report(Problem("missing_picture", Action.KEPT, path, f"There is no picture for {name!r}."))

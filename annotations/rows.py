@@ -1,0 +1,108 @@
+"""Rows of COCO records as PostgreSQL's COPY text: JSON goes through as the bytes that stood in the file."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from annotations.coco.annotations import AnnotationRecord
+from annotations.coco.images import ImageRecord
+
+NULL = rb"\N"
+BATCH = 256 * 1024  # bytes sent at once
+
+IMAGE_COLUMNS = (
+    "coco_id, coco_key, position, file_name, width, height, metadata, status, issues, annotation_count, "
+    "uri, checksum, format, size_bytes"
+)
+ANNOTATION_COLUMNS = (
+    "coco_id, coco_key, kind, position, bbox, area, iscrowd, segmentation, keypoints, num_keypoints, attributes, score, "
+    "extra, issues"
+)
+
+
+def text(value: str | None) -> bytes:
+    """A text column's value, escaped."""
+    if value is None:
+        return NULL
+    raw = value.encode()
+    if b"\\" in raw or b"\n" in raw or b"\t" in raw or b"\r" in raw:
+        raw = raw.replace(b"\\", b"\\\\").replace(b"\n", b"\\n").replace(b"\t", b"\\t").replace(b"\r", b"\\r")
+    return raw
+
+
+def json(raw: bytes | None) -> bytes:
+    """JSON text, escaped: line ends and tabs are white space there, for strings cannot hold them."""
+    if raw is None:
+        return NULL
+    if b"\\" in raw:
+        raw = raw.replace(b"\\", b"\\\\")
+    if b"\n" in raw or b"\t" in raw or b"\r" in raw:
+        raw = raw.replace(b"\n", b" ").replace(b"\t", b" ").replace(b"\r", b" ")
+    return raw
+
+
+def names(values: Iterable[str]) -> bytes:
+    """An array of our own code words, which need no quoting."""
+    return b"{" + ",".join(values).encode() + b"}"
+
+
+def integer(value: int | None) -> bytes:
+    """An integer column's value."""
+    return NULL if value is None else b"%d" % value
+
+
+def annotation_row(record: AnnotationRecord) -> bytes:
+    """The values of ANNOTATION_COLUMNS."""
+    return b"\t".join(
+        (
+            b"%d" % record.coco_id,
+            NULL if record.coco_key is None else text(record.coco_key),
+            b"%d" % record.family,
+            b"%d" % record.index,
+            json(record.bbox),
+            NULL if record.area is None else record.area,
+            NULL if record.iscrowd is None else b"%d" % record.iscrowd,
+            json(record.segmentation),
+            json(record.keypoints),
+            NULL if record.num_keypoints is None else b"%d" % record.num_keypoints,
+            json(record.attributes),
+            NULL if record.score is None else record.score,
+            json(record.extra),
+            names(record.issues) if record.issues else NULL,
+        )
+    )
+
+
+def image_row(record: ImageRecord, count: int, picture: Any, status: str, issues: Iterable[str]) -> bytes:
+    """The values of IMAGE_COLUMNS; `picture` is a StoredPicture or None."""
+    return b"\t".join(
+        (
+            b"%d" % record.coco_id,
+            text(record.coco_key),
+            b"%d" % record.index,
+            text(record.file_name),
+            integer(record.width),
+            integer(record.height),
+            json(record.metadata),
+            status.encode(),
+            names(issues),
+            b"%d" % count,
+            picture.key.encode() if picture else b"",
+            picture.checksum.encode() if picture else b"",
+            picture.format.encode() if picture else b"",
+            integer(picture.size_bytes if picture else None),
+        )
+    )
+
+
+def batches(rows: Iterable[bytes]) -> Iterator[bytes]:
+    """Rows joined into pieces of about BATCH bytes, each row ended."""
+    piece: list[bytes] = []
+    size = 0
+    for row in rows:
+        piece.append(row)
+        size += len(row)
+        if size >= BATCH:
+            yield b"\n".join(piece) + b"\n"
+            piece, size = [], 0
+    if piece:
+        yield b"\n".join(piece) + b"\n"

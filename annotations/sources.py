@@ -1,0 +1,159 @@
+"""Where pictures come from: a folder or a zip. Names are POSIX paths inside it; nothing is read outside of it."""
+
+import os
+import zipfile
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from django.conf import settings
+
+from accounts.errors import ServiceError, TooLarge
+
+PICTURE_ENDINGS = frozenset(
+    [".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".heic", ".heif", ".avif", ".gif", ".tif", ".tiff", ".bmp", ".svg", ".psd", ".eps", ".fits", ".ico", ".jp2"]
+)
+MAX_RATIO = 1_000  # how far an entry may unpack; deflate's own limit is about 1,032
+SMALL_ENTRY = 10 * 1024 * 1024  # bytes: entries below it may have any ratio
+
+
+class PictureSource(ABC):
+    """A set of files that may hold pictures."""
+
+    notes: list[tuple[str, str, str]]  # (code, path, message) of what was passed over
+
+    @abstractmethod
+    def names(self) -> list[str]:
+        """All files that look like pictures, as POSIX paths."""
+
+    @abstractmethod
+    @contextmanager
+    def open(self, name: str) -> Iterator[IO[bytes]]:
+        """Read one of them."""
+
+
+class Folder(PictureSource):
+    """Pictures in a folder on this machine. Links that lead out of it are passed over."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.resolve()
+        self.notes = []
+
+    def names(self) -> list[str]:
+        """Every file below the folder with a picture's ending, sorted."""
+        found = []
+        for folder, folders, files in os.walk(self.root):
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            for name in files:
+                if not name.startswith(".") and os.path.splitext(name)[1].lower() in PICTURE_ENDINGS:
+                    found.append(Path(folder, name).relative_to(self.root).as_posix())
+        return sorted(found)
+
+    @contextmanager
+    def open(self, name: str) -> Iterator[IO[bytes]]:
+        """Read a file below the folder; PermissionError if it is a link that leads elsewhere."""
+        path = (self.root / name).resolve()
+        if not path.is_relative_to(self.root):
+            raise PermissionError(f"{name} leads out of the folder")
+        with path.open("rb") as file:
+            yield file
+
+
+class Beside(Folder):
+    """Pictures that lie near a COCO file: looked for by the names of its records, the folder is not searched."""
+
+    def __init__(self, root: Path, wanted: list[str], folders: list[str]) -> None:
+        super().__init__(root)
+        self._wanted = wanted
+        self._folders = folders
+
+    def names(self) -> list[str]:
+        """Those of the wanted names that are there, in the root or one of its picture folders."""
+        found = []
+        for name in self._wanted:
+            clean = PurePosixPath(name.replace("\\", "/"))
+            if clean.is_absolute() or ".." in clean.parts or not clean.name:
+                continue
+            for folder in ("", *self._folders):
+                relative = PurePosixPath(folder) / clean
+                if (self.root / relative).is_file():
+                    found.append(str(relative))
+                    break
+        return found
+
+
+class Archive(PictureSource):
+    """Pictures in a zip. Entries are checked before any is unpacked: caps, methods, names, overlaps."""
+
+    def __init__(self, file: IO[bytes] | Path, label: str = "the archive") -> None:
+        self.notes = []
+        self.label = label
+        try:
+            self.zip = zipfile.ZipFile(file)
+            self._infos = self._checked(self.zip.infolist())
+        except (zipfile.BadZipFile, EOFError, ValueError, OSError, NotImplementedError) as error:
+            raise ServiceError(f"{label} is no usable zip ({error}). Make it again and send it whole.") from None
+
+    def _checked(self, infos: list[zipfile.ZipInfo]) -> dict[str, zipfile.ZipInfo]:
+        if len(infos) > settings.MAX_ARCHIVE_ENTRIES:
+            raise TooLarge(f"{self.label} has {len(infos):,} entries; {settings.MAX_ARCHIVE_ENTRIES:,} is the most.")
+        total, end, found = 0, 0, {}
+        for info in sorted(infos, key=lambda info: info.header_offset):
+            if info.header_offset < end:
+                raise ServiceError(f"{self.label} has overlapping entries (at {info.filename[:100]!r}). Make it again.")
+            end = info.header_offset + 30 + info.compress_size
+            total += info.file_size
+            if info.flag_bits & 0x1:
+                raise ServiceError(f"{self.label} is encrypted; send it without a password.")
+            if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                raise ServiceError(
+                    f"{self.label} is packed by method {info.compress_type} ({info.filename[:100]!r}); "
+                    "only 'stored' and 'deflate' are read."
+                )
+            if info.file_size > SMALL_ENTRY and info.file_size > MAX_RATIO * max(info.compress_size, 1):
+                raise TooLarge(f"{info.filename[:100]!r} in {self.label} unpacks {MAX_RATIO} times or more: refused.")
+            if total > settings.MAX_ARCHIVE_BYTES:
+                raise TooLarge(f"{self.label} unpacks to more than {settings.MAX_ARCHIVE_BYTES:,} bytes.")
+            name = self._name(info)
+            if name is None:
+                continue
+            if name in found:
+                self.notes.append(("duplicate_entry", name, "The archive has this name twice: the last was taken."))
+            found[name] = info
+        return found
+
+    def _name(self, info: zipfile.ZipInfo) -> str | None:
+        name = info.filename.replace("\\", "/")
+        path = PurePosixPath(name)
+        if info.is_dir() or "__MACOSX" in path.parts or path.name.startswith("."):
+            return None
+        if path.is_absolute() or ".." in path.parts or ":" in path.parts[0] or "\0" in name:
+            self.notes.append(("unsafe_entry", name[:200], "The entry's name leads out of the archive: passed over."))
+            return None
+        if (info.external_attr >> 16) & 0o170000 == 0o120000:
+            self.notes.append(("link_entry", name[:200], "The entry is a symbolic link: passed over."))
+            return None
+        if path.suffix.lower() == ".zip":
+            self.notes.append(("nested_archive", name[:200], "An archive in the archive: passed over."))
+            return None
+        return str(path)
+
+    def files(self, ending: str) -> list[str]:
+        """Names of all entries with this ending, sorted."""
+        return sorted(name for name in self._infos if name.lower().endswith(ending))
+
+    def names(self) -> list[str]:
+        """Names of all entries that look like pictures, sorted."""
+        return sorted(name for name in self._infos if PurePosixPath(name).suffix.lower() in PICTURE_ENDINGS)
+
+    @contextmanager
+    def open(self, name: str) -> Iterator[IO[bytes]]:
+        """Read an entry; reading stops with BadZipFile where its size or checksum was a lie."""
+        with self.zip.open(self._infos[name]) as entry:
+            yield entry
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self.zip.close()
