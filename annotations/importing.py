@@ -1,31 +1,31 @@
 """A COCO file into a project: all of it or nothing, by COPY, the same file twice changes nothing.
 
 Pass 1 reads the image records; then pictures are stored (under their checksums, so a failed import leaves nothing
-wrong); then one transaction writes categories, annotations and images. A split that is empty is written straight into the
-tables; one that has images is written into staging tables and merged (merging.py).
+wrong); then one transaction writes categories, annotations and images. A split that is empty is written straight into
+the tables; one that has images is written into staging tables and merged (merging.py).
 """
 
-import re
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import psycopg.errors
 from django.db import DataError, connection, transaction
 
 from annotations import merging, rows
-from annotations.coco.annotations import AnnotationRecord, Family, read_annotations
+from annotations.coco.annotations import AnnotationRecord, Family, Ids, read_annotations
 from annotations.coco.categories import read_categories
 from annotations.coco.document import Document, opened
 from annotations.coco.images import ImageRecord, ImageTable, read_images, without_fields
 from annotations.coco.problems import Action, CocoFileError, Problem
 from annotations.models import Annotation
-from annotations.picturing import StoredPicture, gather
+from annotations.picturing import PictureCache, StoredPicture, gather
 from annotations.report import Report
-from annotations.sources import Beside, PictureSource
+from annotations.sources import PictureSource
 from assets.models import ImageAsset, Split
 from projects.models import Project
 
@@ -33,17 +33,11 @@ Progress = Callable[[str, int, int | None], None]
 
 STEP = 5_000  # records between two signs of progress
 LOCK_IMPORT = 0x636F636F  # first half of the advisory lock's key: "coco"
-# The parts of a COCO file's name that say what is in it, not which split it is.
-TOPICS = re.compile(
-    r"^(instances|person_keypoints|keypoints|captions|stuff|panoptic|image_info|labels|_annotations\.coco|_annotations)[_-]?",
-    re.IGNORECASE,
-)
-GENERIC = {"", "annotations", "annotation", "coco", "result", "results", "labels", "data", "default", "dataset"}
 
 
 @dataclass
 class Summary:
-    """What is now stored from the file, and what changed by it."""
+    """What is now stored from a file, and what changed by it."""
 
     split: str = ""
     images: int = 0
@@ -69,52 +63,105 @@ class Summary:
         return asdict(self)
 
 
-def split_of(path: PurePosixPath | Path) -> str:
-    """The split that a COCO file's name or folder tells: `instances_train2017.json` -> `train`."""
-    name = path.name.removesuffix(".gz").removesuffix(".json")
-    rest = TOPICS.sub("", name)
-    if rest.lower() in GENERIC:
-        folder = path.parent.name
-        rest = folder if TOPICS.match(name) and folder.lower() in ("train", "valid", "val", "test") else "default"
-    return (re.sub(r"(?<=[a-z])(19|20)\d\d$", "", rest) or rest)[:100]
+ADDED_UP = tuple(
+    name
+    for name, kind in Summary.__annotations__.items()
+    if kind is int and name not in ("revision", "quarantined", "repaired")
+)
 
 
-def import_file(
+@dataclass
+class Outcome:
+    """What an import of one or more files did: per file, and over all."""
+
+    files: list[Summary] = field(default_factory=list)
+    total: Summary = field(default_factory=Summary)
+
+
+@dataclass(frozen=True)
+class FileToImport:
+    """A COCO file, the split it goes to, and how the report calls it (nothing if it is the only one)."""
+
+    path: Path
+    split: str
+    label: str = ""
+
+
+def import_files(
     *,
     project: Project,
-    path: Path,
-    split: str,
+    files: Sequence[FileToImport],
     report: Report,
     pictures: PictureSource | None = None,
-    look_beside: Path | None = None,
     strict: bool = False,
     progress: Progress = lambda phase, done, total: None,
-) -> Summary:
-    """Import the COCO file at `path` into a split of the project.
+    before_commit: Callable[[Outcome], None] = lambda outcome: None,
+) -> Outcome:
+    """Import COCO files into their splits: all of them or nothing.
 
-    Pictures come from `pictures`, or are looked for by name below `look_beside`. With `strict`, any record that would
-    be quarantined refuses the file. Raises CocoFileError if nothing was imported; `report` then holds what was found.
+    Pictures come from `pictures`; without them only records are imported. With `strict`, a record that would be
+    quarantined refuses everything. `before_commit` is called at the end of the transaction. Raises ServiceError
+    (CocoFileError, Conflict) if nothing was imported; `report` then holds what was found.
     """
     progress("reading", 0, None)
-    with opened(path) as document:
-        run = _Import(project, document, split, report, strict, progress)
-        run.read_images()
-        if pictures is None and look_beside is not None:
-            wanted = [name for name in run.file_names if name]
-            pictures = Beside(
-                look_beside, wanted, ["images", split, f"images/{split}", *_year_folders(look_beside, split)]
-            )
-        run.take_pictures(pictures)
+    cache: PictureCache = {}
+    with ExitStack() as stack:
+        runs = []
+        for file in files:
+            document = stack.enter_context(opened(file.path))
+            run = _Import(project, document, file, report, strict, progress)
+            runs.append(run)
+            run.read_images()
+        for run in runs:
+            run.take_pictures(pictures, cache)
+        if pictures is not None:
+            _tell_left_over(pictures, cache, report)
         try:
             with transaction.atomic(), connection.cursor() as cursor:
                 cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [LOCK_IMPORT, project.pk])
-                run.write(cursor)
+                for run in runs:
+                    run.write(cursor)
+                outcome = _outcome(runs, report)
+                outcome.total.revision = project.touch() if outcome.total.changed else project.revision
+                before_commit(outcome)
+                progress("finishing", 0, None)
         except DataError as error:
             raise CocoFileError(
-                "refused_by_database",
-                f"PostgreSQL refused a value: {_first_line(error)}. Nothing was imported.",
+                "refused_by_database", f"PostgreSQL refused a value: {_first_line(error)}. Nothing was imported."
             ) from error
-        return run.summary
+        return outcome
+
+
+def _tell_left_over(pictures: PictureSource, cache: PictureCache, report: Report) -> None:
+    """Pictures that no record named, and files that the source passed over."""
+    for name in pictures.names():
+        if name not in cache:
+            report(Problem("unreferenced_picture", Action.KEPT, name, "No image record has this picture: not stored."))
+    for code, path, message in pictures.notes:
+        report(Problem(code, Action.QUARANTINED, path, message))
+
+
+def _outcome(runs: "list[_Import]", report: Report) -> Outcome:
+    """Sums over the files; what several files say of one image or annotation counts once."""
+    total = Summary()
+    images: set[tuple[str, int]] = set()
+    annotations: dict[tuple[str, int], set[int]] = {}
+    for run in runs:
+        for name in ADDED_UP:
+            setattr(total, name, getattr(total, name) + getattr(run.summary, name))
+        total.changed = total.changed or run.summary.changed
+        if len(runs) > 1:
+            images.update((run.split_name, coco_id) for coco_id in run.table.ids)
+            for family in run.families:
+                annotations.setdefault((run.split_name, family), set()).update(run.seen.of(family))
+    if len(runs) > 1:
+        total.images = len(images)
+        total.annotations = sum(map(len, annotations.values()))
+        total.categories = len({key for run in runs for key in run.category_keys})
+    total.split = ", ".join(dict.fromkeys(run.split_name for run in runs))
+    total.families = list(dict.fromkeys(name for run in runs for name in run.summary.families))
+    total.quarantined, total.repaired = report.quarantined, report.repaired
+    return Outcome([run.summary for run in runs], total)
 
 
 def _first_line(error: Exception) -> str:
@@ -123,37 +170,34 @@ def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [""])[0] + where[:300]
 
 
-def _year_folders(root: Path, split: str) -> list[str]:
-    """Folders such as `train2017` that hold a split's pictures."""
-    try:
-        return sorted(
-            entry.name
-            for entry in root.iterdir()
-            if entry.is_dir() and re.fullmatch(rf"{re.escape(split)}\d{{4}}", entry.name)
-        )
-    except OSError:
-        return []
-
-
 class _Import:
     """One run: what is known after each pass."""
 
     def __init__(
-        self, project: Project, document: Document, split: str, report: Report, strict: bool, progress: Progress
+        self,
+        project: Project,
+        document: Document,
+        file: FileToImport,
+        report: Report,
+        strict: bool,
+        progress: Progress,
     ) -> None:
         self.project = project
         self.document = document
-        self.split_name = split
-        self.report = report
+        self.split_name = file.split
+        self.report = report.labelled(file.label)
+        self.all_flaws = report
         self.strict = strict
         self.progress = progress
         self.table = ImageTable()
         self.file_names: list[str | None] = []
         self.pictures: dict[int, StoredPicture] = {}
         self.families: Counter[int] = Counter()
-        self.summary = Summary(split=split)
+        self.seen = Ids(document.annotations)
+        self.category_keys: set[int] = set()
+        self.summary = Summary(split=file.split)
         for problem in document.problems:
-            report(problem)
+            self.report(problem)
 
     # --- before the transaction
     def read_images(self) -> None:
@@ -161,17 +205,11 @@ class _Import:
             self.file_names.append(record.file_name)
         self._refuse_if_strict()
 
-    def take_pictures(self, source: PictureSource | None) -> None:
+    def take_pictures(self, source: PictureSource | None, cache: PictureCache) -> None:
         if source is None:
             if self.file_names:
-                self.report(
-                    Problem(
-                        "no_pictures_given",
-                        Action.KEPT,
-                        "$.images",
-                        "No pictures were given: only the records were imported.",
-                    )
-                )
+                told = "No pictures were given: only the records were imported."
+                self.report(Problem("no_pictures_given", Action.KEPT, "$.images", told))
             return
         self.pictures = gather(
             project_id=self.project.pk,
@@ -181,16 +219,17 @@ class _Import:
             table=self.table,
             report=self.report,
             progress=self.progress,
+            cache=cache,
         )
         self.summary.pictures = sum(1 for picture in self.pictures.values() if picture.key)
 
     def _refuse_if_strict(self) -> None:
-        if self.strict and self.report.quarantined:
-            worst = self.report.table()[0]
+        if self.strict and self.all_flaws.quarantined:
+            worst = self.all_flaws.table()[0]
             first = worst["examples"][0]
             raise CocoFileError(
                 "strict",
-                f"{self.report.quarantined} flaw(s) would leave records out, and the import is strict. "
+                f"{self.all_flaws.quarantined} flaw(s) would leave records out, and the import is strict. "
                 f"The first: {first['path']}: {first['message']}",
                 path=first["path"],
             )
@@ -200,41 +239,22 @@ class _Import:
         split, _ = Split.objects.get_or_create(project=self.project, name=self.split_name)
         categories = list(read_categories(self.document.categories, self.report))
         ids = merging.merge_categories(self.project, categories)
+        self.category_keys = set(ids.values())
         fresh = not ImageAsset.objects.filter(project=self.project, split=split).exists()
         writer = _FreshWriter(self, split, ids, cursor) if fresh else _MergeWriter(self, split, ids, cursor)
         writer.write()
         self._refuse_if_strict()
-        changed = merging.merge_documents(
-            self.project,
-            split,
-            [Family(family) for family in sorted(self.families)] or [Family.OBJECT],
-            self.document,
-            categories,
-            ids,
-        )
+        families = [Family(family) for family in sorted(self.families)] or [Family.OBJECT]
+        around = merging.merge_documents(self.project, split, families, self.document, categories, ids)
         summary = self.summary
         summary.categories = len(categories)
         summary.images = len(self.table)
         summary.annotations = self.families.total()
-        summary.quarantined, summary.repaired = self.report.quarantined, self.report.repaired
-        summary.families = [Family(family).name.lower() for family in sorted(self.families)]
-        counts = Counter(
-            ImageAsset.objects.filter(project=self.project, split=split, status__in=["missing", "broken"]).values_list(
-                "status", flat=True
-            )
-            if not fresh
-            else (self.status(row) for row in range(len(self.table)))
-        )
-        summary.images_missing, summary.images_broken = counts["missing"], counts["broken"]
-        summary.changed = bool(
-            changed
-            or summary.images_added
-            or summary.images_changed
-            or summary.annotations_added
-            or summary.annotations_changed
-        )
-        summary.revision = self.project.touch() if summary.changed else self.project.revision
-        self.progress("finishing", 0, None)
+        summary.families = [family.name.lower() for family in families if self.families[family]]
+        written = (
+            summary.images_added, summary.images_changed, summary.annotations_added, summary.annotations_changed
+        )  # fmt: skip
+        summary.changed = around or any(written)
 
     def status(self, row: int) -> str:
         """What the image in this row of the table is at first."""
@@ -244,7 +264,7 @@ class _Import:
     def annotation_records(self, categories: set[int]) -> Iterator[AnnotationRecord]:
         """Usable annotations, with signs of progress."""
         total = len(self.document.annotations)
-        for record in read_annotations(self.document.annotations, self.table, categories, self.report):
+        for record in read_annotations(self.document.annotations, self.table, categories, self.report, self.seen):
             self.families[record.family] += 1
             if record.index % STEP == 0:
                 self.progress("annotations", record.index, total)
@@ -277,7 +297,7 @@ class _Import:
                     "size_turned",
                     Action.KEPT,
                     path,
-                    f"The record says {stated[0]} x {stated[1]}; the stored pixels are {true[0]} x {true[1]}, shown turned.",
+                    f"The record says {stated[0]} x {stated[1]}; the pixels are {true[0]} x {true[1]}, shown turned.",
                     "If the boxes were drawn on the turned picture, they do not fit the stored pixels.",
                 )
             )
@@ -308,6 +328,8 @@ class _FreshWriter:
         place = b"\t%d\t%d\t{}\t\t" % (run.project.pk, self.split.pk)
         images = (b"%d" % key + place + row for key, row in zip(keys, run.image_rows(counts), strict=True))
         self._copy(ImageAsset, rows.IMAGE_COLUMNS, "id, ", images, "tags, thumbnail_uri, ")
+        statuses = Counter(run.status(row) for row in range(len(keys)))
+        run.summary.images_missing, run.summary.images_broken = statuses["missing"], statuses["broken"]
         run.summary.images_added = len(keys)
         run.summary.annotations_added = run.families.total()
 

@@ -198,6 +198,7 @@ class _Merger:
             name: f"CASE WHEN a.uri <> '' AND s.uri = '' THEN a.{name} ELSE {_column(name, 'metadata')} END"
             for name in ("width", "height")
         }
+        news = "s.uri <> '' OR (s.status = 'broken' AND a.uri = '')"  # of the picture
         assign = {
             "file_name": _column("file_name", "metadata"),
             **sizes,
@@ -208,17 +209,17 @@ class _Merger:
             "size_bytes": "COALESCE(s.size_bytes, a.size_bytes)",
             "thumbnail_uri": "CASE WHEN s.checksum IN ('', a.checksum) THEN a.thumbnail_uri ELSE '' END",
             "issues": "CASE WHEN s.uri = '' THEN a.issues ELSE s.issues END",
-            "status": "CASE WHEN a.status IN ('missing', 'broken') AND (s.uri <> '' OR (s.status = 'broken' AND a.uri = '')) THEN s.status ELSE a.status END",
+            "status": f"CASE WHEN a.status IN ('missing', 'broken') AND ({news}) THEN s.status ELSE a.status END",
             "position": "a.position" if absent else "s.position",
         }
         changed = self._update("assets_imageasset", "staged_image s", "a.coco_id = s.coco_id", assign)
         added = self.run(
             f"""
-            INSERT INTO assets_imageasset (project_id, split_id, coco_id, coco_key, position, file_name, width, height, metadata,
-                tags, status, issues, annotation_count, uri, thumbnail_uri, checksum, format, size_bytes)
-            SELECT %(project)s, %(split)s, s.coco_id, s.coco_key, s.position + {self._offset("assets_imageasset", absent)},
-                s.file_name, s.width, s.height, s.metadata, '{{}}', s.status, s.issues, 0, s.uri, '', s.checksum, s.format,
-                s.size_bytes
+            INSERT INTO assets_imageasset (project_id, split_id, coco_id, coco_key, position, file_name, width, height,
+                metadata, tags, status, issues, annotation_count, uri, thumbnail_uri, checksum, format, size_bytes)
+            SELECT %(project)s, %(split)s, s.coco_id, s.coco_key,
+                s.position + {self._offset("assets_imageasset", absent)}, s.file_name, s.width, s.height,
+                s.metadata, '{{}}', s.status, s.issues, 0, s.uri, '', s.checksum, s.format, s.size_bytes
             FROM staged_image s
             WHERE NOT EXISTS (SELECT FROM assets_imageasset a
                 WHERE a.project_id = %(project)s AND a.split_id = %(split)s AND a.coco_id = s.coco_id)
@@ -244,7 +245,8 @@ class _Merger:
         """What is new goes after all that is stored, unless the file has all of that too: then its order counts."""
         if not absent:
             return "0"
-        return f"(SELECT COALESCE(max(position), -1) + 1 FROM {table} WHERE project_id = %(project)s AND split_id = %(split)s)"
+        here = "project_id = %(project)s AND split_id = %(split)s"
+        return f"(SELECT COALESCE(max(position), -1) + 1 FROM {table} WHERE {here})"
 
     def _update(self, table: str, source: str, where: str, assign: dict[str, str]) -> int:
         old = ", ".join(f"a.{name}" for name in assign)
@@ -282,7 +284,8 @@ class _Merger:
                 FROM annotations_annotation WHERE image_id IN (SELECT image_id FROM wanted)
             )
             UPDATE staged_annotation s SET coco_id = stored.coco_id, assigned = false
-            FROM wanted JOIN stored ON (wanted.image_id, wanted.turn, wanted.kind) = (stored.image_id, stored.turn, stored.kind)
+            FROM wanted JOIN stored
+                ON (wanted.image_id, wanted.turn, wanted.kind) = (stored.image_id, stored.turn, stored.kind)
                 AND (wanted.category_id, wanted.bbox, wanted.segmentation, wanted.extra)
                     IS NOT DISTINCT FROM (stored.category_id, stored.bbox, stored.segmentation, stored.extra)
             WHERE s.ctid = wanted.place
@@ -290,9 +293,13 @@ class _Merger:
         )
         self.run(
             """
-            WITH fresh AS (SELECT ctid AS place, row_number() OVER (ORDER BY position) AS turn FROM staged_annotation WHERE assigned)
+            WITH fresh AS (
+                SELECT ctid AS place, row_number() OVER (ORDER BY position) AS turn
+                FROM staged_annotation WHERE assigned
+            )
             UPDATE staged_annotation s SET coco_id = fresh.turn + GREATEST(
-                (SELECT COALESCE(max(coco_id), 0) FROM annotations_annotation WHERE project_id = %(project)s AND split_id = %(split)s),
+                (SELECT COALESCE(max(coco_id), 0) FROM annotations_annotation
+                    WHERE project_id = %(project)s AND split_id = %(split)s),
                 (SELECT max(coco_id) FROM staged_annotation WHERE NOT assigned))
             FROM fresh WHERE s.ctid = fresh.place
             """
@@ -309,8 +316,8 @@ class _Merger:
         )
         if other * 2 > common:
             raise Conflict(
-                f"{other:,} of the {common:,} annotation ids that the file shares with split {self.split_name!r} belong to other "
-                "images there. It is another data set, numbered from the start again: import it into a split of its own."
+                f"{other:,} of the {common:,} annotation ids that the file shares with split {self.split_name!r} "
+                "belong to other images there. It is another data set: give it a split of its own."
             )
 
     def annotations(self) -> dict[str, int]:
@@ -333,15 +340,15 @@ class _Merger:
         changed = self._update(
             "annotations_annotation", "staged_annotation s", "a.kind = s.kind AND a.coco_id = s.coco_id", assign
         )
-        columns = "coco_id, coco_key, kind, bbox, area, iscrowd, segmentation, keypoints, num_keypoints, attributes, score, extra, issues"
+        columns = f"coco_id, coco_key, kind, {', '.join(ANNOTATION_FIELDS)}, extra, issues"
         added = self.run(
             f"""
             INSERT INTO annotations_annotation (project_id, split_id, image_id, category_id, {columns}, position)
             SELECT %(project)s, %(split)s, image_id, category_id, {columns},
                 position + {self._offset("annotations_annotation", absent)}
             FROM staged_annotation s
-            WHERE NOT EXISTS (SELECT FROM annotations_annotation a
-                WHERE a.project_id = %(project)s AND a.split_id = %(split)s AND a.kind = s.kind AND a.coco_id = s.coco_id)
+            WHERE NOT EXISTS (SELECT FROM annotations_annotation a WHERE a.project_id = %(project)s
+                AND a.split_id = %(split)s AND a.kind = s.kind AND a.coco_id = s.coco_id)
             ORDER BY position
             """
         )

@@ -111,8 +111,8 @@ class Annotation(models.Model):
     """One annotation of an image, with every field of its COCO record.
 
     `bbox` is [x, y, width, height] in pixels; `segmentation` is a list of polygons ([x1, y1, x2, y2, ...]) or an RLE
-    ({"counts", "size": [height, width]}); `keypoints` is [x, y, visibility] * n. SQL NULL means that the record does not
-    have the field; fields without a column, and values that their column cannot hold to the letter, are in `extra`.
+    ({"counts", "size": [height, width]}); `keypoints` is [x, y, visibility] * n. SQL NULL means that the record does
+    not have the field; fields without a column, and values that their column cannot hold to the letter, are in `extra`.
     The identity is (project, split, kind, COCO id).
     """
 

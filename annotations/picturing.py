@@ -1,6 +1,7 @@
 """Pictures of an import: found for their records, looked at, stored under their checksum."""
 
 import zipfile
+import zlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -35,6 +36,10 @@ class StoredPicture:
         return ImageAsset.Status.READY if self.format else ImageAsset.Status.BROKEN
 
 
+# The source's name of a picture -> where it was stored, or why it was not.
+PictureCache = dict[str, StoredPicture | str]
+
+
 class Refused(Exception):
     """The bytes are not stored: they are no picture."""
 
@@ -65,28 +70,31 @@ def gather(
     table: ImageTable,
     report: Reporter,
     progress: Callable[[str, int, int | None], None],
+    cache: PictureCache,
 ) -> dict[int, StoredPicture]:
-    """Store the pictures of the records; give them by row of `table`. What is missing or odd goes to `report`."""
-    matches = match((name for name in file_names if name is not None), source.names(), prefer=split)
+    """Store the pictures of the records; give them by row of `table`. What is missing or odd goes to `report`.
+
+    `cache` holds what was done with each picture of the source, so that files of one data set share the work.
+    """
+    wanted = [name for name in file_names if name is not None]
+    matches = match(wanted, source.names_for(wanted), prefer=split)
     rows: dict[str, list[int]] = {}
     for row, name in enumerate(file_names):
         if name is not None:
             rows.setdefault(name, []).append(row)
     _tell_unmatched(rows, matches.ambiguous, matches.found, table, report)
-    for name in matches.unreferenced:
-        report(Problem("unreferenced_picture", Action.KEPT, name, "No image of the file has this picture: not stored."))
-    for code, path, message in source.notes:
-        report(Problem(code, Action.QUARANTINED, path, message))
     stored: dict[int, StoredPicture] = {}
     jobs = list(matches.found.items())
 
     def work(job: tuple[str, str]) -> StoredPicture | str:
-        try:
-            return store(project_id, source, job[1])
-        except Refused as refused:
-            return str(refused)
-        except (zipfile.BadZipFile, EOFError, PermissionError, IsADirectoryError) as error:
-            return f"the file cannot be read ({error})"
+        if job[1] not in cache:
+            try:
+                cache[job[1]] = store(project_id, source, job[1])
+            except Refused as refused:
+                cache[job[1]] = str(refused)
+            except (zipfile.BadZipFile, zlib.error, EOFError, PermissionError, IsADirectoryError) as error:
+                cache[job[1]] = f"the file cannot be read ({error})"
+        return cache[job[1]]
 
     # A zip's entries share one file handle: reading them side by side gains nothing.
     with ThreadPoolExecutor(1 if isinstance(source, Archive) else READERS) as readers:

@@ -3,11 +3,12 @@
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import IO, Any
 
 import orjson
 
-from annotations.coco.problems import Action, Problem
+from annotations.coco.problems import Action, Problem, Reporter
 
 EXAMPLES = 5  # problems shown per code in the table
 
@@ -29,6 +30,12 @@ class Report:
         if len(shown) < EXAMPLES:
             shown.append(line)
         self._spool.write(orjson.dumps(line) + b"\n")
+
+    def labelled(self, label: str) -> Reporter:
+        """A reporter that puts the file's name before each path; itself where there is no name."""
+        if not label:
+            return self
+        return lambda problem: self(replace(problem, path=f"{label}: {problem.path}"))
 
     def close(self) -> None:
         """Let go of the temporary file."""

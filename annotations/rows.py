@@ -14,8 +14,8 @@ IMAGE_COLUMNS = (
     "uri, checksum, format, size_bytes"
 )
 ANNOTATION_COLUMNS = (
-    "coco_id, coco_key, kind, position, bbox, area, iscrowd, segmentation, keypoints, num_keypoints, attributes, score, "
-    "extra, issues"
+    "coco_id, coco_key, kind, position, bbox, area, iscrowd, segmentation, keypoints, num_keypoints, attributes, "
+    "score, extra, issues"
 )
 
 

@@ -1,19 +1,41 @@
 """Where pictures come from: a folder or a zip. Names are POSIX paths inside it; nothing is read outside of it."""
 
 import os
+import re
 import zipfile
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO
 
 from django.conf import settings
+from django.core.files.storage import default_storage
 
 from accounts.errors import ServiceError, TooLarge
 
 PICTURE_ENDINGS = frozenset(
-    [".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".heic", ".heif", ".avif", ".gif", ".tif", ".tiff", ".bmp", ".svg", ".psd", ".eps", ".fits", ".ico", ".jp2"]
+    [
+        ".jpg",
+        ".jpeg",
+        ".jpe",
+        ".jfif",
+        ".png",
+        ".webp",
+        ".heic",
+        ".heif",
+        ".avif",
+        ".gif",
+        ".tif",
+        ".tiff",
+        ".bmp",
+        ".svg",
+        ".psd",
+        ".eps",
+        ".fits",
+        ".ico",
+        ".jp2",
+    ]
 )
 MAX_RATIO = 1_000  # how far an entry may unpack; deflate's own limit is about 1,032
 SMALL_ENTRY = 10 * 1024 * 1024  # bytes: entries below it may have any ratio
@@ -28,6 +50,10 @@ class PictureSource(ABC):
     def names(self) -> list[str]:
         """All files that look like pictures, as POSIX paths."""
 
+    def names_for(self, wanted: Iterable[str]) -> list[str]:
+        """Files among which the pictures of these record names may be: all, where looking at all is cheap."""
+        return self.names()
+
     @abstractmethod
     @contextmanager
     def open(self, name: str) -> Iterator[IO[bytes]]:
@@ -40,16 +66,20 @@ class Folder(PictureSource):
     def __init__(self, root: Path) -> None:
         self.root = root.resolve()
         self.notes = []
+        self._found: list[str] | None = None
 
     def names(self) -> list[str]:
         """Every file below the folder with a picture's ending, sorted."""
+        if self._found is not None:
+            return self._found
         found = []
         for folder, folders, files in os.walk(self.root):
             folders[:] = sorted(name for name in folders if not name.startswith("."))
             for name in files:
                 if not name.startswith(".") and os.path.splitext(name)[1].lower() in PICTURE_ENDINGS:
                     found.append(Path(folder, name).relative_to(self.root).as_posix())
-        return sorted(found)
+        self._found = sorted(found)
+        return self._found
 
     @contextmanager
     def open(self, name: str) -> Iterator[IO[bytes]]:
@@ -64,24 +94,53 @@ class Folder(PictureSource):
 class Beside(Folder):
     """Pictures that lie near a COCO file: looked for by the names of its records, the folder is not searched."""
 
-    def __init__(self, root: Path, wanted: list[str], folders: list[str]) -> None:
+    def __init__(self, root: Path, split: str) -> None:
         super().__init__(root)
-        self._wanted = wanted
-        self._folders = folders
+        self._folders = ["", "images", split, f"images/{split}", *_year_folders(root, split)]
+        self._seen: set[str] = set()
 
     def names(self) -> list[str]:
+        """What was found so far: what else lies in the folder is none of ours."""
+        return sorted(self._seen)
+
+    def names_for(self, wanted: Iterable[str]) -> list[str]:
         """Those of the wanted names that are there, in the root or one of its picture folders."""
         found = []
-        for name in self._wanted:
+        for name in wanted:
             clean = PurePosixPath(name.replace("\\", "/"))
             if clean.is_absolute() or ".." in clean.parts or not clean.name:
                 continue
-            for folder in ("", *self._folders):
+            for folder in self._folders:
                 relative = PurePosixPath(folder) / clean
                 if (self.root / relative).is_file():
                     found.append(str(relative))
                     break
+        self._seen.update(found)
         return found
+
+
+def _year_folders(root: Path, split: str) -> list[str]:
+    """Folders such as `train2017` that hold a split's pictures."""
+    pattern = re.compile(rf"{re.escape(split)}\d{{4}}")
+    return sorted(entry.name for entry in root.iterdir() if entry.is_dir() and pattern.fullmatch(entry.name))
+
+
+class Stored(PictureSource):
+    """Pictures that were uploaded one by one: their names, and the keys under which they wait in storage."""
+
+    def __init__(self, keys: dict[str, str]) -> None:
+        self.keys = keys
+        self.notes = []
+
+    def names(self) -> list[str]:
+        """The names that the client gave, sorted."""
+        return sorted(self.keys)
+
+    @contextmanager
+    def open(self, name: str) -> Iterator[IO[bytes]]:
+        """Read one of them."""
+        with default_storage.open(self.keys[name], "rb") as file:
+            yield file
 
 
 class Archive(PictureSource):

@@ -58,7 +58,8 @@ def _secret(name: str, kept_as: str) -> str:
 # --- Core -----------------------------------------------------------------------------------------------------------
 DEBUG = env.bool("DEBUG", default=False)
 SECRET_KEY = _secret("SECRET_KEY", "secret_key")
-ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[] if PRODUCTION else ["127.0.0.1", "localhost", "[::1]", "testserver"])
+LOCAL_HOSTS = ["127.0.0.1", "localhost", "[::1]", "testserver"]
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[] if PRODUCTION else LOCAL_HOSTS)
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 if PRODUCTION and DEBUG:
     raise ImproperlyConfigured("DEBUG is on; production must run with DEBUG=0.")
@@ -132,6 +133,7 @@ REDIS_URL = env.str("REDIS_URL", default="")
 for _name, _value in (("DATABASE_URL", DATABASE_URL), ("REDIS_URL", REDIS_URL)):
     if PRODUCTION and not _value:
         raise ImproperlyConfigured(f"{_name} is not set; production does not use the embedded server.")
+DATABASE_IS_EMBEDDED = not DATABASE_URL and EMBEDDED_SERVICES
 if not DATABASE_URL:
     DATABASE_URL = embedded.database_url(HOME) if EMBEDDED_SERVICES else "postgresql://localhost/cocohub"
 if not REDIS_URL:

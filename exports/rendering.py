@@ -84,8 +84,8 @@ class Selection:
             )
             self.images_by_split: dict[int, int] = dict(cursor.fetchall())
             cursor.execute(
-                "SELECT a.split_id, a.kind, count(*) FROM annotations_annotation a JOIN chosen_image s ON s.id = a.image_id "
-                "GROUP BY a.split_id, a.kind"
+                "SELECT a.split_id, a.kind, count(*) FROM annotations_annotation a "
+                "JOIN chosen_image s ON s.id = a.image_id GROUP BY a.split_id, a.kind"
             )
             self.annotations: dict[tuple[int, int], int] = {(split, kind): n for split, kind, n in cursor}
 
@@ -246,8 +246,8 @@ class _Writer:
             cursor.execute(
                 f"""
                 SELECT c.coco_id, c.name,
-                    (CASE WHEN c.supercategory = '' THEN '{{}}' ELSE jsonb_build_object('supercategory', c.supercategory) END
-                        || c.meta)::text
+                    (CASE WHEN c.supercategory = '' THEN '{{}}'
+                        ELSE jsonb_build_object('supercategory', c.supercategory) END || c.meta)::text
                 FROM {Category._meta.db_table} c WHERE c.project_id = %s AND EXISTS (
                     SELECT FROM {Annotation._meta.db_table} a JOIN chosen_image s ON s.id = a.image_id
                     WHERE a.category_id = c.id AND a.kind = %s AND {self._in_splits("a.split_id")})

@@ -1,7 +1,7 @@
 """COCO annotation records: {id, image_id, category_id, bbox, segmentation, area, iscrowd, keypoints, ...}."""
 
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from enum import IntEnum
 from typing import Any
 
@@ -88,6 +88,10 @@ class Ids:
         seen.add(coco_id)
         return True
 
+    def of(self, family: int) -> Iterable[int]:
+        """The ids seen of one family."""
+        return self._sets.get(family) or self._grown[family]
+
     def give(self, family: int) -> int:
         """An id that no record of the file has: they go on after the greatest."""
         if self._next is None:
@@ -112,14 +116,14 @@ def _peek_id(raw: Any) -> int:
 
 
 def read_annotations(
-    records: Sequence[Any], images: ImageTable, categories: set[int], report: Reporter
+    records: Sequence[Any], images: ImageTable, categories: set[int], report: Reporter, ids: "Ids | None" = None
 ) -> Iterator[AnnotationRecord]:
     """Each usable annotation record of images and categories that are known; flaws go to `report`.
 
     Raises CocoFileError if no record has an expected key but has one that looks like it (`imageId`).
     """
     check_keys("annotations", records, {"image_id": (), "category_id": ()})
-    reader = _Reader(records, images, categories, report)
+    reader = _Reader(records, images, categories, report, ids or Ids(records))
     for index, slice_ in enumerate(records):
         raw = bytes(slice_)
         try:
@@ -140,12 +144,14 @@ def read_annotations(
 class _Reader:
     """Reads the annotations of one file; holds what is looked up for each of them."""
 
-    def __init__(self, records: Sequence[Any], images: ImageTable, categories: set[int], report: Reporter) -> None:
+    def __init__(
+        self, records: Sequence[Any], images: ImageTable, categories: set[int], report: Reporter, ids: Ids
+    ) -> None:
         self.records = records
         self.images = images
         self.categories = categories
         self.report = report
-        self.ids = Ids(records)
+        self.ids = ids
 
     def read(self, index: int, raw: bytes) -> AnnotationRecord | None:
         fields = record_fields(raw, f"$.annotations[{index}]")

@@ -150,7 +150,9 @@ def without_fields(raw: bytes, names: Sequence[str]) -> bytes:
     found = fields_of(raw)
     if not any(name in found for name in names):
         return raw
-    return b"{" + b",".join(_key(name) + b":" + bytes(value) for name, value in found.items() if name not in names) + b"}"
+    return (
+        b"{" + b",".join(_key(name) + b":" + bytes(value) for name, value in found.items() if name not in names) + b"}"
+    )
 
 
 def quarantined(path: str, reason: Quarantine, raw: bytes) -> Problem:
