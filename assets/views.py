@@ -1,0 +1,40 @@
+"""Signed links to stored files of a local storage: who has one may read one file until it runs out."""
+
+from datetime import timedelta
+from pathlib import PurePosixPath
+
+from django.conf import settings
+from django.core import signing
+from django.core.files.storage import default_storage
+from django.http import FileResponse, Http404, HttpRequest, HttpResponseBase
+from django.views.decorators.http import require_safe
+
+from assets.pictures import CONTENT_TYPES
+from assets.storage import LINK_SALT
+
+SHOWN = {f".{name}": content_type for name, content_type in CONTENT_TYPES.items()}
+OTHERS = {".json": "application/json", ".zip": "application/zip", ".csv": "text/csv; charset=utf-8"}
+
+
+@require_safe
+def media(request: HttpRequest, signed: str) -> HttpResponseBase:
+    """The file that a signed link names. Its type is the one of our key, whatever the uploader called it."""
+    try:
+        key = signing.TimestampSigner(salt=LINK_SALT).unsign_object(
+            signed, max_age=timedelta(seconds=settings.MEDIA_LINK_SECONDS)
+        )
+        content = default_storage.open(key, "rb")
+    except (signing.BadSignature, FileNotFoundError):
+        raise Http404("This link is not valid any more, or the file is gone.") from None
+    ending = PurePosixPath(key).suffix
+    response = FileResponse(
+        content,
+        content_type=SHOWN.get(ending) or OTHERS.get(ending, "application/octet-stream"),
+        as_attachment=ending not in SHOWN,
+        filename=PurePosixPath(key).name,
+    )
+    response["X-Content-Type-Options"] = "nosniff"
+    response["Content-Security-Policy"] = "default-src 'none'; sandbox"
+    response["Cross-Origin-Resource-Policy"] = "same-origin"
+    response["Cache-Control"] = f"private, max-age={settings.MEDIA_LINK_SECONDS}, immutable"
+    return response

@@ -1,0 +1,68 @@
+"""Shapes of exports."""
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+from rest_framework.reverse import reverse
+
+from exports.models import ExportJob
+from projects.api.serializers import TaskSerializer
+
+LINK = {"type": "string", "format": "uri", "nullable": True}
+
+
+class ExportJobSerializer(serializers.ModelSerializer[ExportJob]):
+    """An export: its task tells how far it is; `download` is there once it is done."""
+
+    task = TaskSerializer(read_only=True)
+    status = serializers.CharField(read_only=True)
+    filter_snapshot = serializers.JSONField(read_only=True)
+    download = serializers.SerializerMethodField()
+    log = serializers.SerializerMethodField(help_text="Address of the report of a failed export.")
+
+    class Meta:
+        model = ExportJob
+        fields = (
+            "id",
+            "project",
+            "target",
+            "status",
+            "filter_snapshot",
+            "payload_uri",
+            "download",
+            "log",
+            "task",
+            "created_at",
+        )
+        read_only_fields = fields
+
+    @extend_schema_field(LINK)
+    def get_download(self, job: ExportJob) -> str | None:
+        """Where to read the file, with a token."""
+        if not job.payload_uri:
+            return None
+        request = self.context.get("request")
+        return reverse("project-export-download", args=[job.project_id, job.pk], request=request)
+
+    @extend_schema_field(LINK)
+    def get_log(self, job: ExportJob) -> str | None:
+        """Where to read the report, with a token."""
+        if not job.task.log:
+            return None
+        return reverse("task-log", args=[job.task_id], request=self.context.get("request"))
+
+
+class StartExportSerializer(serializers.Serializer):
+    """What to export."""
+
+    q = serializers.CharField(required=False, allow_blank=True, default="", help_text="Which images; empty: all.")
+    split = serializers.CharField(required=False, allow_blank=True, default="", max_length=100)
+    kind = serializers.ChoiceField(
+        choices=["objects", "captions", "panoptic"],
+        required=False,
+        default="",
+        help_text="Of annotations, for a single file.",
+    )
+    package = serializers.BooleanField(
+        required=False, default=False, help_text="A zip with a file per split and kind, rather than one JSON file."
+    )
+    pictures = serializers.BooleanField(required=False, default=False, help_text="The pictures too, in a zip.")

@@ -1,0 +1,56 @@
+"""Exports of a project."""
+
+from django.http import FileResponse
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiResponse, extend_schema
+from rest_framework.decorators import action
+from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.reverse import reverse
+from rest_framework.viewsets import GenericViewSet
+
+from accounts.errors import NotFound
+from assets import storage
+from exports import services
+from exports.api import serializers
+from exports.models import ExportJob
+from projects.api.base import ProjectScoped
+from projects.models import Role
+
+
+@extend_schema(tags=["exports"])
+class ExportJobViewSet(ProjectScoped, ListModelMixin, RetrieveModelMixin, GenericViewSet[ExportJob]):
+    """Exports of a project: ask for one, follow it, take it away. Members see them; managers start them."""
+
+    queryset = ExportJob.objects.select_related("task", "task__project")
+    serializer_class = serializers.ExportJobSerializer
+    ordering = ("-id",)
+    lookup_value_converter = "int"
+    required_roles = {"coco": Role.MANAGER}
+
+    @extend_schema(request=serializers.StartExportSerializer, responses={202: serializers.ExportJobSerializer})
+    @action(detail=False, methods=["post"])
+    def coco(self, request: Request, project_pk: int) -> Response:
+        """Write the images that `q` chooses now as a COCO file, or as a zip. For managers."""
+        form = serializers.StartExportSerializer(data=request.data)
+        form.is_valid(raise_exception=True)
+        job = services.start_export(user=self.user, project=self.project, wanted=services.Wanted(**form.validated_data))
+        location = reverse("project-export-detail", args=[self.project.pk, job.pk], request=request)
+        return Response(self.get_serializer(job).data, status=202, headers={"Location": location})
+
+    @extend_schema(responses={(200, "application/octet-stream"): OpenApiResponse(OpenApiTypes.BINARY)})
+    @action(detail=True)
+    def download(self, request: Request, project_pk: int, pk: int) -> FileResponse:
+        """The exported file."""
+        job = self.get_object()
+        content = storage.read(job.payload_uri)
+        if content is None:
+            raise NotFound("There is no file of this export yet; it is there once the export has succeeded.")
+        ending = job.payload_uri.rpartition(".")[2]
+        return FileResponse(
+            content,
+            as_attachment=True,
+            filename=f"export-{job.pk}.{ending}",
+            content_type="application/zip" if ending == "zip" else "application/json",
+        )
