@@ -1,7 +1,35 @@
+from typing import Any
+
 from django.apps import AppConfig
+from django.contrib.auth import signals
 from django.utils.translation import gettext_lazy as _
 
 
 class AccountsConfig(AppConfig):
     name = "accounts"
     verbose_name = _("Accounts")
+
+    def ready(self) -> None:
+        """Have logins told to the audit trail, whichever door they come through: Django announces them all."""
+        signals.user_logged_in.connect(_logged_in, dispatch_uid="accounts.login")
+        signals.user_logged_out.connect(_logged_out, dispatch_uid="accounts.logout")
+        signals.user_login_failed.connect(_login_failed, dispatch_uid="accounts.login_failed")
+
+
+def _logged_in(*, user: Any, **_signal: Any) -> None:
+    _record(user, "auth.login")
+
+
+def _logged_out(*, user: Any, **_signal: Any) -> None:
+    if user is not None:
+        _record(user, "auth.logout")
+
+
+def _login_failed(*, credentials: dict[str, Any], **_signal: Any) -> None:
+    _record(None, "auth.login_failed", actor=str(credentials.get("username", "")))
+
+
+def _record(user: Any, action: str, *, actor: str = "") -> None:
+    from accounts import trail  # models can be imported only once all apps are loaded
+
+    trail.record(user, action, actor=actor)

@@ -54,3 +54,13 @@ class Unauthorized(ServiceError):
     """The credentials are missing, wrong, expired or revoked."""
 
     status = HTTPStatus.UNAUTHORIZED
+
+
+class TooManyRequests(ServiceError):
+    """Asked too often; `retry_after` says in how many seconds to ask again."""
+
+    status = HTTPStatus.TOO_MANY_REQUESTS
+
+    def __init__(self, message: str, *, retry_after: int) -> None:
+        super().__init__(message, detail={"retryAfter": retry_after})
+        self.retry_after = retry_after

@@ -298,6 +298,8 @@ STATIC_URL = "/static/"
 STATIC_ROOT = BASE_DIR / "static-root"
 WHITENOISE_USE_FINDERS = not PRODUCTION
 if not PRODUCTION:
+    STATIC_ROOT = HOME / "static"  # empty: files are found where they lie
+    STATIC_ROOT.mkdir(parents=True, exist_ok=True)
     STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
 
 LOG_LEVEL = env.str("LOG_LEVEL", default="INFO")

@@ -130,6 +130,7 @@ class _Writer:
             "annotations": sum(selection.annotations.get((split, kind), 0) for split in splits),
         }
         self.rendered = Rendered()
+        self._categories: list[bytes] | None = None
         self.documents = list(
             CocoDocument.objects.filter(project=self.project, split__in=splits, kind=kind).order_by("split_id")
         )
@@ -230,7 +231,7 @@ class _Writer:
 
     def _listed(self) -> list[bytes]:
         """Category records: those that the documents list, and after them any other that an annotation uses."""
-        if hasattr(self, "_categories"):
+        if self._categories is not None:
             return self._categories
         records: dict[int, tuple[str, bytes]] = {}
         with connection.cursor() as cursor:

@@ -102,14 +102,18 @@ def run_export(claim: jobs.Claim) -> dict[str, Any]:
         size = draft.tell()
         draft.seek(0)
         storage.put(key, draft)
-    ExportJob.objects.filter(pk=job.pk).update(payload_uri=key)
-    return {
+    result = {
         "images": rendered.images,
         "annotations": rendered.annotations,
         "categories": rendered.categories,
         "notes": rendered.notes,
         "size_bytes": size,
     }
+    with transaction.atomic():
+        ExportJob.objects.filter(pk=job.pk).update(payload_uri=key)
+        audit.record(job.created_by, job.project, "export.finished", export=job.pk, images=rendered.images)
+        claim.succeed_with_transaction(result)
+    return result
 
 
 def write_to(target: IO[bytes], project: Project, wanted: Wanted, progress: Progress) -> Rendered:

@@ -57,6 +57,13 @@ class ProjectQuerySet(models.QuerySet["Project"]):
             models.Exists(Membership.objects.filter(project=models.OuterRef("pk"), user=user, role__gte=role))
         )
 
+    def with_role_of(self, user: Any) -> Self:
+        """With `my_role`: the number of the user's role there, None for a stranger, owner for a global admin."""
+        if user.is_authenticated and user.is_superuser:
+            return self.annotate(my_role=models.Value(Role.OWNER.value))
+        mine = Membership.objects.filter(project=models.OuterRef("pk"), user=user.pk)
+        return self.annotate(my_role=models.Subquery(mine.values("role")[:1]))
+
 
 class Project(models.Model):
     """One body of images with its annotations, worked on by one team."""
@@ -74,6 +81,7 @@ class Project(models.Model):
     # Grows with every write to the project's data: what was computed at a revision is fresh while it is the same.
     revision = models.BigIntegerField(_("revision"), default=0, editable=False)
     deleting = models.BooleanField(default=False, editable=False)
+    my_role: int | None  # by `with_role_of`
     created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
     updated_at = models.DateTimeField(_("updated"), auto_now=True)
 
@@ -138,13 +146,21 @@ class Membership(models.Model):
     def __str__(self) -> str:
         return f"{self.user}: {Role(self.role).label}"
 
+    @property
+    def role_name(self) -> str:
+        """The role as the API names it."""
+        return Role(self.role).slug
+
 
 class TaskQuerySet(models.QuerySet["Task"]):
     """Long work, as seen by people and by workers."""
 
     def visible_to(self, user: Any) -> Self:
-        """Tasks of the projects the user sees."""
-        return self.filter(project__in=Project.objects.visible_to(user))
+        """Tasks of the projects the user sees, and the deletions the user asked for, whose projects nobody sees."""
+        own_deletion = Q(kind=Task.Kind.DELETE_PROJECT, created_by=user.pk, created_by__isnull=False)
+        if user.is_authenticated and user.is_superuser:
+            own_deletion = Q(kind=Task.Kind.DELETE_PROJECT)
+        return self.filter(Q(project__in=Project.objects.visible_to(user)) | own_deletion)
 
     def unfinished(self) -> Self:
         """Tasks that wait or run."""
@@ -172,7 +188,10 @@ class Task(models.Model):
         DELETE_PROJECT = "delete_project", _("delete project")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="tasks", verbose_name=_("project"))
+    # Empty once the project is deleted: of its tasks only the deletion itself is left.
+    project = models.ForeignKey(
+        Project, on_delete=models.CASCADE, null=True, blank=True, related_name="tasks", verbose_name=_("project")
+    )
     kind = models.CharField(_("kind"), max_length=20, choices=Kind)
     status = models.CharField(_("status"), max_length=12, choices=Status, default=Status.QUEUED)
     phase = models.CharField(_("phase"), max_length=40, blank=True)
@@ -184,6 +203,7 @@ class Task(models.Model):
     attempt = models.PositiveSmallIntegerField(_("attempt"), default=0)
     # Grows with every claim: a worker that lost its lease can no longer write.
     fence = models.BigIntegerField(default=0, editable=False)
+    # Running: the worker is taken for dead after this. Queued: nobody starts it before this (waiting for a retry).
     lease_until = models.DateTimeField(null=True, blank=True, editable=False)
     heartbeat_at = models.DateTimeField(_("last sign of life"), null=True, blank=True, editable=False)
     cancel_requested = models.BooleanField(default=False, editable=False)
@@ -217,6 +237,13 @@ class Task(models.Model):
         """Whether nothing more will happen to it."""
         return self.status not in (Task.Status.QUEUED, Task.Status.RUNNING)
 
+    @property
+    def percent(self) -> int | None:
+        """How much of the current phase is done, 0 to 100; None where nobody can tell."""
+        if self.status == Task.Status.SUCCEEDED:
+            return 100
+        return min(100, 100 * self.done // self.total) if self.total else None
+
 
 class AuditLogQuerySet(models.QuerySet["AuditLog"]):
     """The trail of writes."""
@@ -232,7 +259,12 @@ class AuditLog(models.Model):
     """One write: who, where, what, and by which door. Lines are only ever added."""
 
     user = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", verbose_name=_("user")
+        settings.AUTH_USER_MODEL,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("user"),
     )
     # Names as they were, because users and projects can be deleted and their lines must still tell.
     actor = models.CharField(_("who"), max_length=254, blank=True)

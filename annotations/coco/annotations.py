@@ -132,8 +132,8 @@ def read_annotations(
             report(quarantined(f"$.annotations[{index}]", reason, raw))
             continue
         except values.Unfit as unfit:
-            reason = Quarantine(unfit.code, f"In the record, {unfit}.", "Correct the value.")
-            report(quarantined(f"$.annotations[{index}]", reason, raw))
+            refusal = Quarantine(unfit.code, f"In the record, {unfit}.", "Correct the value.")
+            report(quarantined(f"$.annotations[{index}]", refusal, raw))
             continue
         except values.TooDeep:
             raise too_deep(f"$.annotations[{index}]") from None

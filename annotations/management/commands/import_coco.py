@@ -1,6 +1,6 @@
 """`manage.py import_coco`: a COCO file or a data set folder into a project, from a shell."""
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
@@ -88,7 +88,7 @@ class Command(ServiceCommand):
             return files, plan, given or found
         if path.suffix.lower() == ".zip":
             raise ServiceError(f"{path} is a zip: unpack it and name the folder, or upload it through the API.")
-        name = split or layouts.split_of(path.resolve())
+        name = split or layouts.split_of(PurePosixPath(path.resolve().as_posix()))
         root = path.resolve().parent
         root = root.parent if root.name == "annotations" else root
         return [FileToImport(path, name)], None, given or Beside(root, name)

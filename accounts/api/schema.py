@@ -1,0 +1,36 @@
+"""What the OpenAPI document says of every call: how to prove who you are, and what an error looks like."""
+
+from typing import Any
+
+from drf_spectacular.contrib.rest_framework_simplejwt import SimpleJWTScheme
+from drf_spectacular.openapi import AutoSchema
+from rest_framework import serializers
+
+
+class ErrorSerializer(serializers.Serializer):
+    """Every answer of 400 and above."""
+
+    message = serializers.CharField(help_text="What was found, what was expected and what to do.")
+    detail = serializers.JSONField(required=False, help_text="Facts for programs.")
+    fieldErrors = serializers.DictField(
+        child=serializers.ListField(child=serializers.CharField()),
+        required=False,
+        help_text="Messages by input field; nested fields as `categories.0.name`.",
+    )
+
+
+class ApiSchema(AutoSchema):
+    """Adds the shape of errors to every operation."""
+
+    def _get_response_bodies(self, direction: Any = "response") -> dict[str, Any]:
+        bodies = super()._get_response_bodies(direction)
+        bodies.setdefault("default", self._get_response_for_code(ErrorSerializer, "default", direction=direction))
+        bodies["default"]["description"] = "What went wrong"
+        return bodies
+
+
+class BearerScheme(SimpleJWTScheme):
+    """Names our authentication in the document."""
+
+    target_class = "accounts.api.authentication.BearerAuthentication"
+    name = "bearer"

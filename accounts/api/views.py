@@ -1,0 +1,150 @@
+"""Logging in and out, oneself, and users for global admins."""
+
+from drf_spectacular.utils import extend_schema
+from rest_framework.decorators import action
+from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
+from rest_framework.permissions import AllowAny, BasePermission
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+from rest_framework.viewsets import GenericViewSet
+
+from accounts import services
+from accounts.api import serializers
+from accounts.api.authentication import caller, session
+from accounts.api.pagination import KeysetPagination
+from accounts.api.schema import ApiSchema
+from accounts.models import User
+
+
+class AccountView(APIView):
+    """A call of the accounts' API."""
+
+    schema = ApiSchema()
+
+
+class OpenView(AccountView):
+    """A call that needs no token; one that is sent anyway is not looked at, so that a stale one does not hurt."""
+
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+
+
+class LoginView(OpenView):
+    """Email and password for a pair of tokens."""
+
+    @extend_schema(request=serializers.LoginSerializer, responses=serializers.LoginAnswerSerializer, tags=["auth"])
+    def post(self, request: Request) -> Response:
+        """Open a session."""
+        form = serializers.LoginSerializer(data=request.data)
+        form.is_valid(raise_exception=True)
+        login = services.login(**form.validated_data, request=request._request)
+        answer = {"access": login.pair.access, "refresh": login.pair.refresh, "user": login.user}
+        return Response(serializers.LoginAnswerSerializer(answer).data)
+
+
+class RefreshView(OpenView):
+    """A refresh token for the next pair."""
+
+    @extend_schema(request=serializers.RefreshSerializer, responses=serializers.PairSerializer, tags=["auth"])
+    def post(self, request: Request) -> Response:
+        """Trade a refresh token; each can be traded once."""
+        form = serializers.RefreshSerializer(data=request.data)
+        form.is_valid(raise_exception=True)
+        return Response(serializers.PairSerializer(services.refresh(**form.validated_data)).data)
+
+
+class LogoutView(AccountView):
+    """The end of a session."""
+
+    @extend_schema(request=serializers.LogoutSerializer, responses={204: None}, tags=["auth"])
+    def post(self, request: Request) -> Response:
+        """End this session, or all of your sessions: their tokens stop working at once."""
+        form = serializers.LogoutSerializer(data=request.data)
+        form.is_valid(raise_exception=True)
+        services.logout(user=caller(request), session=session(request), **form.validated_data)
+        return Response(status=204)
+
+
+class PasswordView(AccountView):
+    """One's own password."""
+
+    @extend_schema(request=serializers.PasswordSerializer, responses=serializers.PairSerializer, tags=["auth"])
+    def post(self, request: Request) -> Response:
+        """Change your password: all tokens there are stop working, and the answer is a new pair."""
+        form = serializers.PasswordSerializer(data=request.data)
+        form.is_valid(raise_exception=True)
+        pair = services.change_password(
+            user=caller(request),
+            current=form.validated_data["current_password"],
+            new=form.validated_data["new_password"],
+        )
+        return Response(serializers.PairSerializer(pair).data)
+
+
+class MeView(AccountView):
+    """Oneself."""
+
+    @extend_schema(responses=serializers.MeSerializer, tags=["auth"])
+    def get(self, request: Request) -> Response:
+        """Who you are and which roles you have."""
+        return Response(serializers.MeSerializer(caller(request)).data)
+
+    @extend_schema(request=serializers.MeSerializer, responses=serializers.MeSerializer, tags=["auth"])
+    def patch(self, request: Request) -> Response:
+        """Change your name."""
+        user = caller(request)
+        form = serializers.MeSerializer(user, data=request.data, partial=True)
+        form.is_valid(raise_exception=True)
+        if form.validated_data:
+            services.update_profile(user=user, **form.validated_data)
+        return Response(serializers.MeSerializer(user).data)
+
+
+class IsGlobalAdmin(BasePermission):
+    """Lets global admins in."""
+
+    message = "Only a global admin may manage users."
+
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        """Whether the caller is one."""
+        return bool(request.user and request.user.is_superuser)
+
+
+@extend_schema(tags=["users"])
+class UserViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet[User]):
+    """Users, for global admins."""
+
+    schema = ApiSchema()
+    queryset = User.objects.all()
+    serializer_class = serializers.UserSerializer
+    permission_classes = (IsGlobalAdmin,)
+    pagination_class = KeysetPagination
+    ordering = ("-id",)
+    lookup_value_converter = "int"
+
+    @extend_schema(request=serializers.NewUserSerializer, responses={201: serializers.UserSerializer})
+    def create(self, request: Request) -> Response:
+        """Make a user who can log in."""
+        form = serializers.NewUserSerializer(data=request.data)
+        form.is_valid(raise_exception=True)
+        user = services.create_user(user=caller(request), **form.validated_data)
+        return Response(self.get_serializer(user).data, status=201)
+
+    @extend_schema(request=None, responses=serializers.UserSerializer)
+    @action(detail=True, methods=["post"])
+    def deactivate(self, request: Request, pk: int) -> Response:
+        """Lock a user out: their tokens stop working at once."""
+        return self._set_active(request, pk, active=False)
+
+    @extend_schema(request=None, responses=serializers.UserSerializer)
+    @action(detail=True, methods=["post"])
+    def activate(self, request: Request, pk: int) -> Response:
+        """Let a user in again."""
+        return self._set_active(request, pk, active=True)
+
+    def _set_active(self, request: Request, pk: int, *, active: bool) -> Response:
+        target = services.find_user(user=caller(request), pk=pk)
+        return Response(
+            self.get_serializer(services.set_active(user=caller(request), target=target, active=active)).data
+        )

@@ -1,0 +1,34 @@
+"""All addresses: the admin, the API under /api/v1 and its documentation."""
+
+from django.contrib import admin
+from django.urls import URLPattern, URLResolver, include, path, re_path
+from django.views.generic import RedirectView
+from drf_spectacular.views import SpectacularAPIView, SpectacularRedocView, SpectacularSwaggerView
+
+from assets.views import media
+from cocohub import errors
+
+api: list[URLPattern | URLResolver] = [
+    path("", include("accounts.api.urls")),
+    path("", include("projects.api.urls")),
+    path("", include("assets.api.urls")),
+    path("", include("annotations.api.urls")),
+    path("", include("insights.api.urls")),
+    path("", include("exports.api.urls")),
+    path("schema", SpectacularAPIView.as_view(), name="schema"),
+    path("docs", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
+    path("redoc", SpectacularRedocView.as_view(url_name="schema"), name="redoc"),
+]
+
+urlpatterns = [
+    path("", RedirectView.as_view(pattern_name="admin:index")),
+    path("admin/", admin.site.urls),
+    path("api/v1/", include(api)),
+    path("media/<str:signed>", media, name="media"),
+    re_path(r"^api/(?P<path>.*)$", errors.no_such_address),
+]
+
+handler400 = "cocohub.errors.bad_request"
+handler403 = "cocohub.errors.forbidden"
+handler404 = "cocohub.errors.not_found"
+handler500 = "cocohub.errors.server_error"

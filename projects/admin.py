@@ -1,0 +1,173 @@
+"""Projects, teams, tasks and the audit trail in the admin."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.db.models import Count, QuerySet
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
+from unfold.widgets import UnfoldAdminEmailInputWidget
+
+from projects import jobs, services
+from projects.admin_base import ADD, CHANGE, DELETE, VIEW, ProjectListFilter, ProjectScopedAdmin, admin_user
+from projects.models import AuditLog, Membership, Project, Role, Task
+
+
+@admin.register(Project)
+class ProjectAdmin(ProjectScopedAdmin):
+    """The user's projects. Any staff may make one."""
+
+    project_path = ""
+    roles = {VIEW: Role.VIEWER, ADD: Role.VIEWER, CHANGE: Role.MANAGER, DELETE: Role.OWNER}
+    list_display = ("name", "owner", "status", "members", "updated_at")
+    list_filter = ("status",)
+    list_select_related = ("owner",)
+    search_fields = ("name", "description", "source", "owner__email")
+    fields = ("name", "description", "source", "owner", "status", "revision", "created_at", "updated_at")
+    readonly_fields = ("owner", "status", "revision", "created_at", "updated_at")
+    ordering = ("name", "id")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Project]:
+        """With the number of members."""
+        return super().get_queryset(request).annotate(member_count=Count("memberships"))
+
+    @admin.display(description=_("members"), ordering="member_count")
+    def members(self, project: Project) -> int:
+        """How many people are in the team."""
+        return project.member_count  # type: ignore[attr-defined]
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        """Always for staff: a first project must begin somewhere."""
+        return request.user.is_active and request.user.is_staff
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """The list always; a project by role."""
+        return self.has_module_permission(request) if obj is None else super().has_view_permission(request, obj)
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """All staff."""
+        return self.has_module_permission(request)
+
+    def save_model(self, request: HttpRequest, obj: Project, form: Any, change: bool) -> None:
+        """Add or change, by the services."""
+        given = {name: form.cleaned_data[name] for name in ("name", "description", "source")}
+        if change:
+            services.update_project(user=admin_user(request), project=obj, **given)
+        else:
+            made = services.create_project(user=admin_user(request), **given)
+            obj.pk, obj.owner, obj._state.adding = made.pk, made.owner, False
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """One line per project: to list a million rows on the page would take the server down."""
+        projects = list(objs)
+        refused = {str(project) for project in projects if not self.has_delete_permission(request, project)}
+        lines = [_("%(name)s with everything in it") % {"name": project} for project in projects]
+        return lines, {self.opts.verbose_name_plural: len(projects)}, refused, []
+
+    def delete_model(self, request: HttpRequest, obj: Project) -> None:
+        """Have a worker delete it, by the services."""
+        services.delete_project(user=admin_user(request), project=obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Project]) -> None:
+        """Have a worker delete what was ticked, by the services."""
+        for project in queryset:
+            self.delete_model(request, project)
+
+
+class NewMemberForm(forms.ModelForm):
+    """Who is to join: by email, so that no list of users is shown."""
+
+    email = forms.EmailField(label=_("email"), max_length=254, widget=UnfoldAdminEmailInputWidget)
+
+    class Meta:
+        model = Membership
+        fields = ("project", "role")
+
+
+@admin.register(Membership)
+class MembershipAdmin(ProjectScopedAdmin):
+    """Who is in which team. Members see it; managers change it."""
+
+    roles = {VIEW: Role.VIEWER, ADD: Role.MANAGER, CHANGE: Role.MANAGER, DELETE: Role.MANAGER}
+    list_display = ("user", "project", "role", "created_at")
+    list_filter = (ProjectListFilter, "role")
+    list_select_related = ("user", "project")
+    search_fields = ("user__email", "user__name", "project__name")
+    readonly_fields = ("user", "created_at")
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        """By email for a new member."""
+        return super().get_form(request, obj, change, **kwargs if obj else {**kwargs, "form": NewMemberForm})
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Who and where are settled once a member is there."""
+        return ("project", "user", "role", "created_at") if obj else ("project", "email", "role")
+
+    def formfield_for_choice_field(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """Every role but the owner's, which moves by a transfer only."""
+        if db_field.name == "role":
+            kwargs["choices"] = [choice for choice in Role.choices if choice[0] != Role.OWNER]
+        return super().formfield_for_choice_field(db_field, request, **kwargs)
+
+    def save_model(self, request: HttpRequest, obj: Membership, form: Any, change: bool) -> None:
+        """Add or change, by the services."""
+        user, role = admin_user(request), Role(form.cleaned_data["role"])
+        if change:
+            services.change_role(user=user, membership=obj, role=role)
+        else:
+            made = services.add_member(user=user, project=obj.project, email=form.cleaned_data["email"], role=role)
+            obj.pk, obj.user, obj._state.adding = made.pk, made.user, False
+
+    def delete_model(self, request: HttpRequest, obj: Membership) -> None:
+        """Put out of the team, by the services."""
+        services.remove_member(user=admin_user(request), membership=obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Membership]) -> None:
+        """Put out of the team whoever was ticked, by the services."""
+        for membership in queryset.select_related("project"):
+            self.delete_model(request, membership)
+
+
+@admin.register(Task)
+class TaskAdmin(ProjectScopedAdmin):
+    """Long work: to look at, to stop and to have done again."""
+
+    roles = {VIEW: Role.VIEWER}
+    list_display = ("kind", "project", "status", "phase", "done", "total", "attempt", "created_by", "created_at")
+    list_filter = (ProjectListFilter, "kind", "status")
+    list_select_related = ("project", "created_by")
+    search_fields = ("id", "project__name", "message")
+    ordering = ("-created_at",)
+    actions = ("cancel", "retry")
+
+    @admin.action(description=_("Cancel"))
+    def cancel(self, request: HttpRequest, queryset: QuerySet[Task]) -> None:
+        """Stop what was ticked."""
+        for task in queryset.select_related("project"):
+            jobs.cancel(user=admin_user(request), task=task)
+        self._tell(request, queryset.count())
+
+    @admin.action(description=_("Try again"))
+    def retry(self, request: HttpRequest, queryset: QuerySet[Task]) -> None:
+        """Have what was ticked done again."""
+        for task in queryset.select_related("project"):
+            jobs.retry(user=admin_user(request), task=task)
+        self._tell(request, queryset.count())
+
+    def _tell(self, request: HttpRequest, count: int) -> None:
+        text = ngettext("%(count)d task was told.", "%(count)d tasks were told.", count) % {"count": count}
+        self.message_user(request, text, messages.SUCCESS)
+
+
+@admin.register(AuditLog)
+class AuditLogAdmin(ProjectScopedAdmin):
+    """Every write; nobody changes a line."""
+
+    roles = {VIEW: Role.MANAGER}
+    list_display = ("created_at", "actor", "action", "project_name", "door", "request_id")
+    list_filter = (ProjectListFilter, "door", "created_at")
+    search_fields = ("actor", "action", "project_name", "request_id")
+    ordering = ("-id",)
+    show_full_result_count = False

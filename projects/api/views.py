@@ -1,0 +1,172 @@
+"""Projects, their members, tasks and audit trail."""
+
+from typing import Any
+
+from django.db.models import QuerySet
+from django.http import FileResponse
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiResponse, extend_schema
+from rest_framework.decorators import action
+from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.reverse import reverse
+from rest_framework.viewsets import GenericViewSet
+
+from accounts.api.authentication import caller
+from accounts.api.schema import ApiSchema
+from accounts.errors import NotFound
+from projects import jobs, policies, reports, services
+from projects.api import filters, serializers
+from projects.api.base import ProjectScoped
+from projects.models import AuditLog, Membership, Project, Role, Task
+
+
+@extend_schema(tags=["projects"])
+class ProjectViewSet(ProjectScoped, ListModelMixin, GenericViewSet[Project]):
+    """Projects that the caller is a member of; all of them for a global admin."""
+
+    queryset = Project.objects.all()
+    serializer_class = serializers.ProjectSerializer
+    filterset_class = filters.ProjectFilter
+    ordering = ("-id",)
+    lookup_url_kwarg = "project_pk"
+    lookup_value_converter = "int"
+    required_roles = {"partial_update": Role.MANAGER, "destroy": Role.OWNER, "transfer": Role.OWNER}
+
+    def get_queryset(self) -> QuerySet[Project]:
+        """What the caller sees, with the caller's role."""
+        if getattr(self, "swagger_fake_view", False):
+            return Project.objects.none()
+        return Project.objects.visible_to(self.user).with_role_of(self.user).select_related("owner")
+
+    def create(self, request: Request) -> Response:
+        """Make a project; the caller owns it."""
+        form = self.get_serializer(data=request.data)
+        form.is_valid(raise_exception=True)
+        project = services.create_project(user=self.user, **form.validated_data)
+        return self._answer(project, status=201)
+
+    def retrieve(self, request: Request, project_pk: int) -> Response:
+        """Read a project."""
+        return Response(self.get_serializer(self.project).data)
+
+    def partial_update(self, request: Request, project_pk: int) -> Response:
+        """Change the name, description or source. For managers."""
+        form = self.get_serializer(self.project, data=request.data, partial=True)
+        form.is_valid(raise_exception=True)
+        return self._answer(services.update_project(user=self.user, project=self.project, **form.validated_data))
+
+    @extend_schema(responses={202: serializers.TaskSerializer})
+    def destroy(self, request: Request, project_pk: int) -> Response:
+        """Delete the project. It is out of sight at once; a task deletes its data. For the owner."""
+        task = services.delete_project(user=self.user, project=self.project)
+        headers = {"Location": reverse("task-detail", args=[task.pk], request=request)}
+        data = serializers.TaskSerializer(task, context=self.get_serializer_context()).data
+        return Response(data, status=202, headers=headers)
+
+    @extend_schema(request=serializers.TransferSerializer, responses=serializers.ProjectSerializer)
+    @action(detail=True, methods=["post"])
+    def transfer(self, request: Request, project_pk: int) -> Response:
+        """Make another user the owner; the caller becomes a manager. For the owner."""
+        form = serializers.TransferSerializer(data=request.data)
+        form.is_valid(raise_exception=True)
+        services.transfer_ownership(user=self.user, project=self.project, **form.validated_data)
+        return self._answer(self.project)
+
+    def _answer(self, project: Project, status: int = 200) -> Response:
+        current = policies.find_project(self.user, project.pk)
+        return Response(self.get_serializer(current).data, status=status)
+
+
+@extend_schema(tags=["members"])
+class MemberViewSet(ProjectScoped, ListModelMixin, RetrieveModelMixin, GenericViewSet[Membership]):
+    """The team of a project. Members see it; managers change it."""
+
+    queryset = Membership.objects.select_related("user")
+    serializer_class = serializers.MemberSerializer
+    ordering = ("-role", "-id")
+    lookup_value_converter = "int"
+    required_roles = {"create": Role.MANAGER, "partial_update": Role.MANAGER, "destroy": Role.MANAGER}
+
+    @extend_schema(request=serializers.NewMemberSerializer, responses={201: serializers.MemberSerializer})
+    def create(self, request: Request, project_pk: int) -> Response:
+        """Take a user into the team."""
+        form = serializers.NewMemberSerializer(data=request.data)
+        form.is_valid(raise_exception=True)
+        membership = services.add_member(user=self.user, project=self.project, **form.validated_data)
+        return Response(self.get_serializer(membership).data, status=201)
+
+    def partial_update(self, request: Request, project_pk: int, pk: int) -> Response:
+        """Give a member another role; the owner's moves by a transfer only."""
+        membership = self.get_object()
+        form = self.get_serializer(membership, data=request.data, partial=True)
+        form.is_valid(raise_exception=True)
+        if "role" in form.validated_data:
+            membership = services.change_role(user=self.user, membership=membership, role=form.validated_data["role"])
+        return Response(self.get_serializer(membership).data)
+
+    def destroy(self, request: Request, project_pk: int, pk: int) -> Response:
+        """Put a member out of the team."""
+        services.remove_member(user=self.user, membership=self.get_object())
+        return Response(status=204)
+
+
+@extend_schema(tags=["tasks"])
+class ProjectTaskViewSet(ProjectScoped, ListModelMixin, GenericViewSet[Task]):
+    """Long work of a project, newest first."""
+
+    queryset = Task.objects.all()
+    serializer_class = serializers.TaskSerializer
+    filterset_class = filters.TaskFilter
+    ordering = ("-created_at", "-id")
+
+
+@extend_schema(tags=["tasks"])
+class TaskViewSet(RetrieveModelMixin, GenericViewSet[Task]):
+    """One piece of long work: follow it, stop it, have it done again, read its report."""
+
+    schema = ApiSchema()
+    queryset = Task.objects.all()
+    serializer_class = serializers.TaskSerializer
+    lookup_value_converter = "uuid"
+
+    def get_queryset(self) -> QuerySet[Task]:
+        """Tasks of the projects that the caller sees."""
+        if getattr(self, "swagger_fake_view", False):
+            return Task.objects.none()
+        return Task.objects.visible_to(caller(self.request)).select_related("project")
+
+    @extend_schema(request=None, responses=serializers.TaskSerializer)
+    @action(detail=True, methods=["post"])
+    def cancel(self, request: Request, pk: Any) -> Response:
+        """Stop it: at once if it waits, at its next step if it runs. For curators."""
+        return Response(self.get_serializer(jobs.cancel(user=caller(request), task=self.get_object())).data)
+
+    @extend_schema(request=None, responses={202: serializers.TaskSerializer})
+    @action(detail=True, methods=["post"])
+    def retry(self, request: Request, pk: Any) -> Response:
+        """Have a task that failed or was cancelled done again. For curators."""
+        task = jobs.retry(user=caller(request), task=self.get_object())
+        return Response(self.get_serializer(task).data, status=202)
+
+    @extend_schema(responses={200: OpenApiResponse(OpenApiTypes.OBJECT, "The stored report.")})
+    @action(detail=True, methods=["get"])
+    def log(self, request: Request, pk: Any) -> FileResponse:
+        """Read the stored report (JSON)."""
+        try:
+            report = reports.open_report(self.get_object())
+        except FileNotFoundError as error:
+            raise NotFound("This task has no report.") from error
+        return FileResponse(report, content_type="application/json", filename=f"{pk}.json")
+
+
+@extend_schema(tags=["audit"])
+class AuditLogViewSet(ProjectScoped, ListModelMixin, GenericViewSet[AuditLog]):
+    """Every write in a project, newest first. For managers."""
+
+    queryset = AuditLog.objects.all()
+    serializer_class = serializers.AuditLogSerializer
+    filterset_class = filters.AuditLogFilter
+    ordering = ("-id",)
+    required_roles = {"list": Role.MANAGER}
