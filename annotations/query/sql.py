@@ -1,0 +1,271 @@
+"""Tree to SQL: conditions on images and annotations, within one project.
+
+An object field outside has() is an EXISTS of its own ("some object ..."), has() is one EXISTS for all its conditions,
+count() a correlated count. Names of categories and splits become ids before, with one small query each, so that the
+index on (project, category, image) serves. NOT is the complement: a row that has no value for a field is in it.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from decimal import Decimal
+
+from django.db.models import (
+    BigIntegerField,
+    Exists,
+    F,
+    Func,
+    Model,
+    OuterRef,
+    Q,
+    QuerySet,
+    Subquery,
+    Value,
+)
+from django.db.models.functions import Coalesce
+from django.utils import timezone
+
+from annotations.models import Annotation, Category
+from annotations.query import conditions as on
+from annotations.query.conditions import Sql
+from annotations.query.fields import FIELDS, Kind, Scope
+from annotations.query.parser import parse
+from annotations.query.tree import (
+    And,
+    Compare,
+    Count,
+    Differs,
+    Everything,
+    Has,
+    Is,
+    Node,
+    Not,
+    Or,
+    Present,
+    Term,
+    Test,
+    terms,
+)
+from annotations.query.values import EXACT
+from assets.models import ImageAsset, Split
+from projects.models import Project
+
+# The columns that are not called as their fields are.
+_IMAGE_COLUMNS = {
+    "annotations": "annotation_count",
+    "created": "created_at",
+    "file": "file_name",
+    "issue": "issues",
+    "size": "size_bytes",
+    "tag": "tags",
+    "updated": "updated_at",
+}
+_BOX_PLACES = {"bbox.x": 0, "bbox.y": 1, "bbox.w": 2, "bbox.h": 3}
+_NAMED: dict[str, tuple[type[Model], str]] = {
+    "category": (Category, "name"),
+    "supercategory": (Category, "supercategory"),
+    "split": (Split, "name"),
+}
+# Comparisons with count() that ask only whether there is one, or none.
+_SOME = (Compare(">", Decimal(0)), Compare(">=", Decimal(1)))
+_NONE = (Is(Decimal(0)), Compare("<", Decimal(1)), Compare("<=", Decimal(0)))
+
+Leaf = Callable[[Node], Sql]
+
+
+def filter_images(
+    queryset: QuerySet[ImageAsset], project: Project, query: str | Node, *, now: datetime | None = None
+) -> QuerySet[ImageAsset]:
+    """The images of the project, among those given, that a query selects; QueryError if it is none.
+
+    Runs one small query where the text names categories and one where it names splits. `-7d` counts from `now`.
+    """
+    tree = parse(query) if isinstance(query, str) else query
+    return queryset.filter(_Compiler(project, tree, Scope.IMAGE, now).condition(), project=project)
+
+
+def filter_annotations(
+    queryset: QuerySet[Annotation], project: Project, query: str | Node, *, now: datetime | None = None
+) -> QuerySet[Annotation]:
+    """The annotations of the project, among those given, that a query selects; QueryError if it is none.
+
+    Object fields are the annotation's own; image fields, bare words, has() and count() are those of its image.
+    """
+    tree = parse(query) if isinstance(query, str) else query
+    return queryset.filter(_Compiler(project, tree, Scope.OBJECT, now).condition(), project=project)
+
+
+class _Names:
+    """Ids of the categories and splits that a tree asks for, looked up with one query per table."""
+
+    def __init__(self, project: Project, tree: Node) -> None:
+        self._ids: dict[tuple[str, Test], list[int]] = {}
+        asked = dict.fromkeys((term.field, _looked_up(term)) for term in terms(tree) if term.field in _NAMED)
+        for model in (Category, Split):
+            self._look_up(model, project, [each for each in asked if _NAMED[each[0]][0] is model])
+
+    def _look_up(self, model: type[Model], project: Project, asked: Sequence[tuple[str, Test]]) -> None:
+        if not asked:
+            return
+        self._ids |= {each: [] for each in asked}
+        tests = [on.on_name(F(_NAMED[field][1]), test) for field, test in asked]
+        # The database decides, not Python: wildcards then mean the same here as in every other field.
+        found = model._default_manager.filter(on.either(*tests), project=project).values_list("pk", *tests)
+        for pk, *answers in found:
+            for each, answer in zip(asked, answers, strict=True):
+                if answer:
+                    self._ids[each].append(pk)
+
+    def of(self, term: Term) -> list[int]:
+        """The ids of what the term names; none for a name that the project does not have."""
+        return self._ids[term.field, _looked_up(term)]
+
+
+def _looked_up(term: Term) -> Test:
+    """The test by which ids are looked up; "another category" is asked for as "not that one"."""
+    if term.field == "category" and isinstance(term.test, Differs):
+        return Is(term.test.value)
+    return term.test
+
+
+class _Compiler:
+    def __init__(self, project: Project, tree: Node, root: Scope, now: datetime | None) -> None:
+        self.project = project
+        self.tree = tree
+        self.root = root
+        self.now = now or timezone.now()
+        self.names = _Names(project, tree)
+        # How the columns and the key of the image are called from where the query starts.
+        self.prefix, self.image = ("", "pk") if root is Scope.IMAGE else ("image__", "image_id")
+
+    def condition(self) -> Q:
+        return self._build(self.tree, self._leaf)
+
+    def _build(self, node: Node, leaf: Leaf, *, negated: bool = False) -> Q:
+        """The condition of a node, or its complement: NOT is carried down to the leaves, where NULL is dealt with."""
+        match node:
+            case Everything():
+                return Q(on.always(not negated))
+            case Not(part=part):
+                return self._build(part, leaf, negated=not negated)
+            case And(parts=parts) | Or(parts=parts):
+                connector = Q.AND if isinstance(node, And) is not negated else Q.OR
+                return Q(*(self._build(part, leaf, negated=negated) for part in parts), _connector=connector)
+        condition = leaf(node)
+        return Q(on.untrue(condition) if negated else condition)
+
+    def _leaf(self, node: Node) -> Sql:
+        match node:
+            case Has(condition=condition):
+                return Exists(self._objects(condition))
+            case Count(condition=condition, test=test):
+                return self._count(condition, test)
+            case Term(field=field) if FIELDS[field].scope is Scope.IMAGE:
+                return self._image_test(node)
+            case Term() if self.root is Scope.IMAGE:
+                return Exists(self._objects(node))
+        return self._object_test(node)
+
+    def _objects(self, condition: Node) -> QuerySet[Annotation]:
+        """The annotations of the outer row's image that meet a condition."""
+        of_image = Annotation.objects.filter(project=self.project, image_id=OuterRef(self.image))
+        return of_image.filter(self._build(condition, self._object_test))
+
+    def _count(self, condition: Node, test: Test) -> Sql:
+        objects = self._objects(condition)
+        if test in _SOME:
+            return Exists(objects)
+        if test in _NONE:
+            return on.untrue(Exists(objects))
+        # A plain function instead of the aggregate, which would group, and give no row instead of 0.
+        number = Func(template="COUNT(*)", output_field=BigIntegerField())
+        return on.on_whole_number(Subquery(objects.values_list(number)), test)
+
+    def _image_test(self, term: Term) -> Sql:
+        name, test = term.field, term.test
+        column = self._image_column(_IMAGE_COLUMNS.get(name, name))
+        match name:
+            case "split":
+                return on.one_of(self._image_column("split_id"), self.names.of(term))
+            case "duplicate":
+                return on.on_flag(self._duplicate(), test)
+            case "megapixels":
+                return self._megapixels(test)
+            case "aspect":
+                return self._aspect(test)
+            case "metadata":
+                return on.on_json(column, term.path, test)
+        match FIELDS[name].kind:
+            case Kind.DATE:
+                return on.on_time(column, test, now=self.now, zone=timezone.get_current_timezone())
+            case Kind.TEXT:
+                return on.on_text(column, test)
+            case Kind.NAMES:
+                return on.on_names(column, test)
+            case Kind.NAME | Kind.CHOICE:
+                return on.on_name(column, test, any_case=name == "format")
+        return on.on_whole_number(column, test)
+
+    def _image_column(self, name: str) -> F:
+        return F(self.prefix + name)
+
+    def _duplicate(self) -> Sql:
+        others = ImageAsset.objects.filter(project=self.project, checksum=OuterRef(f"{self.prefix}checksum"))
+        return Exists(others.exclude(checksum="").exclude(pk=OuterRef(self.image)))
+
+    def _megapixels(self, test: Test) -> Sql:
+        pixels = on.product(self._image_column("width"), self._image_column("height"))
+        return on.on_number(
+            test,
+            lambda operator, number: on.compared(pixels, operator, Value(number.scaleb(6, EXACT))),
+            on.is_set(pixels),
+        )
+
+    def _aspect(self, test: Test) -> Sql:
+        width, height = self._image_column("width"), self._image_column("height")
+        high = on.compared(height, ">", Value(0))
+
+        def compare(operator: str, number: Decimal) -> Sql:
+            # Multiplied, not divided: 4/3 has no end of digits.
+            return on.both(high, on.compared(width, operator, on.product(height, on.typed(number, "numeric"))))
+
+        return on.on_number(test, compare, on.both(high, on.is_set(width)))
+
+    def _object_test(self, node: Node) -> Sql:
+        if not isinstance(node, Term):
+            raise TypeError(f"{node!r} is no condition on an object")
+        name, test = node.field, node.test
+        match name:
+            case "category":
+                return self._category(node)
+            case "supercategory":
+                return on.one_of(F("category_id"), self.names.of(node))
+            case "area" | "score":
+                return on.on_exact_number(F(name), test)
+            case "keypoints":
+                labelled = F("num_keypoints")
+                return on.is_set(labelled) if test == Present() else on.on_whole_number(Coalesce(labelled, 0), test)
+            case "annotation":
+                return on.on_whole_number(F("coco_id"), test)
+            case "iscrowd":
+                crowd = F("iscrowd")
+                return on.is_set(crowd) if test == Present() else on.on_flag(on.compared(crowd, "<>", Value(0)), test)
+            case "machine":
+                return on.on_flag(on.Condition(F("is_machine")), test)
+            case "source":
+                return on.on_name(F("source"), test)
+            case "annotation.issue":
+                return on.on_names(F("issues"), test)
+            case "attributes":
+                return on.on_json(F("attributes"), node.path, test)
+            case "caption":
+                return on.on_text(on.text_at(F("extra"), "caption"), test)
+        return on.on_json_number(on.element(F("bbox"), _BOX_PLACES[name]), test)
+
+    def _category(self, term: Term) -> Sql:
+        column = F("category_id")
+        match term.test:
+            case Present():
+                return on.is_set(column)
+            case Differs():
+                return on.both(on.is_set(column), on.untrue(on.one_of(column, self.names.of(term))))
+        return on.one_of(column, self.names.of(term))
