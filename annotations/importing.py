@@ -361,10 +361,7 @@ class _FreshWriter:
             yield b"%d\t" % keys[record.image] + category + place + rows.annotation_row(record)
 
     def _copy(self, model: Any, columns: str, before: str, lines: Iterator[bytes], between: str = "") -> None:
-        statement = f"COPY {model._meta.db_table} ({before}project_id, split_id, {between}{columns}) FROM STDIN"
-        with self.cursor.copy(statement) as copy:
-            for piece in rows.batches(lines):
-                copy.write(piece)
+        rows.copy_in(self.cursor, f"{model._meta.db_table} ({before}project_id, split_id, {between}{columns})", lines)
 
 
 class _MergeWriter:
@@ -378,9 +375,11 @@ class _MergeWriter:
         run = self.run
         merging.create_staging(self.cursor)
         empty = array("i", bytes(4 * len(run.table)))
-        self._copy(f"staged_image ({rows.IMAGE_COLUMNS})", run.image_rows(empty))
-        self._copy(
-            f"staged_annotation (image_coco_id, category_id, assigned, {rows.ANNOTATION_COLUMNS})", self._annotations()
+        rows.copy_in(self.cursor, f"staged_image ({rows.IMAGE_COLUMNS})", run.image_rows(empty))
+        rows.copy_in(
+            self.cursor,
+            f"staged_annotation (image_coco_id, category_id, assigned, {rows.ANNOTATION_COLUMNS})",
+            self._annotations(),
         )
         run.progress("merging", 0, None)
         merged = merging.merge(
@@ -396,8 +395,3 @@ class _MergeWriter:
             category = rows.NULL if record.category_id is None else categories[record.category_id]
             assigned = b"\tt\t" if record.assigned else b"\tf\t"
             yield b"%d\t" % ids[record.image] + category + assigned + rows.annotation_row(record)
-
-    def _copy(self, target: str, lines: Iterator[bytes]) -> None:
-        with self.cursor.copy(f"COPY {target} FROM STDIN") as copy:
-            for piece in rows.batches(lines):
-                copy.write(piece)

@@ -1,7 +1,10 @@
 """Rows of COCO records as PostgreSQL's COPY text: JSON goes through as the bytes that stood in the file."""
 
 from collections.abc import Iterable, Iterator
+from queue import Queue
 from typing import Any
+
+from psycopg.copy import QueuedLibpqWriter
 
 from annotations.coco.annotations import AnnotationRecord
 from annotations.coco.images import ImageRecord
@@ -29,10 +32,8 @@ def text(value: str | None) -> bytes:
     return raw
 
 
-def json(raw: bytes | None) -> bytes:
+def json(raw: bytes) -> bytes:
     """JSON text, escaped: line ends and tabs are white space there, for strings cannot hold them."""
-    if raw is None:
-        return NULL
     if b"\\" in raw:
         raw = raw.replace(b"\\", b"\\\\")
     if b"\n" in raw or b"\t" in raw or b"\r" in raw:
@@ -58,15 +59,15 @@ def annotation_row(record: AnnotationRecord) -> bytes:
             NULL if record.coco_key is None else text(record.coco_key),
             b"%d" % record.family,
             b"%d" % record.index,
-            json(record.bbox),
+            NULL if record.bbox is None else json(record.bbox),
             NULL if record.area is None else record.area,
             NULL if record.iscrowd is None else b"%d" % record.iscrowd,
-            json(record.segmentation),
-            json(record.keypoints),
+            NULL if record.segmentation is None else json(record.segmentation),
+            NULL if record.keypoints is None else json(record.keypoints),
             NULL if record.num_keypoints is None else b"%d" % record.num_keypoints,
-            json(record.attributes),
+            NULL if record.attributes is None else json(record.attributes),
             NULL if record.score is None else record.score,
-            json(record.extra),
+            NULL if record.extra is None else json(record.extra),
             names(record.issues) if record.issues else NULL,
         )
     )
@@ -106,3 +107,19 @@ def batches(rows: Iterable[bytes]) -> Iterator[bytes]:
             piece, size = [], 0
     if piece:
         yield b"\n".join(piece) + b"\n"
+
+
+class _ShortQueue(QueuedLibpqWriter):
+    """psycopg's writer with a thread of its own, holding 16 pieces at most: rows are made while others are sent."""
+
+    def __init__(self, cursor: Any) -> None:
+        super().__init__(cursor)
+        self._queue = Queue(maxsize=16)
+
+
+def copy_in(cursor: Any, target: str, lines: Iterable[bytes]) -> None:
+    """COPY rows into `target`, a table with its columns; `cursor` is Django's."""
+    driver = cursor.cursor
+    with driver.copy(f"COPY {target} FROM STDIN", writer=_ShortQueue(driver)) as copy:
+        for piece in batches(lines):
+            copy.write(piece)

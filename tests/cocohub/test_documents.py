@@ -1,0 +1,43 @@
+"""What README and .env.example say is so."""
+
+import re
+from pathlib import Path
+
+import pytest
+from django.core.management import get_commands
+
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text()
+
+
+def test_every_setting_is_in_env_example():
+    source = (ROOT / "cocohub" / "settings.py").read_text()
+    read = set(re.findall(r'(?:env\.\w+|_secret)\(\s*"([A-Z0-9_]+)"', source))
+    explained = set(re.findall(r"^([A-Z0-9_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
+    assert len(read) > 20
+    assert explained == read
+
+
+@pytest.mark.parametrize("target", sorted(set(re.findall(r"^make (\w[\w-]*)", README, re.MULTILINE))))
+def test_make_targets_of_the_readme_exist(target):
+    assert re.search(rf"^{target} *:", (ROOT / "Makefile").read_text(), re.MULTILINE)
+
+
+@pytest.mark.parametrize("command", sorted(set(re.findall(r"manage\.py (\w+)", README))))
+def test_commands_of_the_readme_exist(command):
+    assert command in get_commands()
+
+
+@pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(((?!https?:|#)[^)]+)\)", README))))
+def test_links_of_the_readme_lead_somewhere(link):
+    assert (ROOT / link.split("#")[0]).exists()
+
+
+def test_every_dependency_says_why_it_is_there():
+    wanted = {
+        re.split(r"[\[<>=;~ ]", line)[0].lower()
+        for line in (ROOT / "requirements.in").read_text().splitlines()
+        if line and not line.startswith("#")
+    }
+    told = {name.lower() for name in re.findall(r"^\| `([\w.-]+)`", README, re.MULTILINE)}
+    assert wanted - told == set()
