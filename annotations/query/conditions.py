@@ -48,9 +48,6 @@ class Condition(Func):
     template = "(%(expressions)s)"
     output_field = BooleanField()
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-
 
 def always(answer: bool) -> Sql:
     """A condition that does not look at the row."""
@@ -89,7 +86,7 @@ def one_of(column: Column, ids: Sequence[int]) -> Sql:
     if not ids:
         return always(False)
     if len(ids) == 1:
-        return compared(column, "=", Value(ids[0]))
+        return compared(column, "=", _integer(ids[0]))
     return Condition(
         column, Value(list(ids), ArrayField(BigIntegerField())), template="%(expressions)s)", arg_joiner=" = ANY("
     )
@@ -121,18 +118,18 @@ def on_whole_number(column: Column, test: Test) -> Sql:
 
     def compare(operator: str, number: Decimal) -> Sql:
         if number == (whole := math.floor(number)):
-            return compared(column, operator, Value(whole))
+            return compared(column, operator, _integer(whole))
         match operator:
             case ">" | ">=":
-                return compared(column, ">", Value(whole))
+                return compared(column, ">", _integer(whole))
             case "<" | "<=":
-                return compared(column, "<=", Value(whole))
+                return compared(column, "<=", _integer(whole))
         return is_set(column) if operator == "<>" else always(False)
 
     if isinstance(test, Between) and isinstance(test.low, Decimal) and isinstance(test.high, Decimal):
         ends = Func(
-            Value(math.ceil(test.low)),
-            Value(math.floor(test.high)),
+            _integer(math.ceil(test.low)),
+            _integer(math.floor(test.high)),
             template="%(expressions)s",
             arg_joiner=" AND ",
             output_field=BooleanField(),
@@ -286,6 +283,11 @@ def on_json_number(value: Sql, test: Test) -> Sql:
 def like(pattern: str) -> str:
     """A pattern with `*` and `?` as SQL's LIKE writes it."""
     return _literal(pattern).replace("*", "%").replace("?", "_")
+
+
+def _integer(number: int) -> Value:
+    # Sent as 64 bits, whatever the column has; beyond those, a comparison as numeric is as good.
+    return Value(number, BigIntegerField()) if abs(number) < 2**63 else Value(Decimal(number))
 
 
 def _literal(text: str) -> str:

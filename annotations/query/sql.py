@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from decimal import Decimal
 
+from django.db import models
 from django.db.models import (
     BigIntegerField,
     Exists,
@@ -209,8 +210,10 @@ class _Compiler:
         return F(self.prefix + name)
 
     def _duplicate(self) -> Sql:
-        others = ImageAsset.objects.filter(project=self.project, checksum=OuterRef(f"{self.prefix}checksum"))
-        return Exists(others.exclude(checksum="").exclude(pk=OuterRef(self.image)))
+        # One pass over the index on checksums; looking for another image row by row is slow where there are few.
+        stored = ImageAsset.objects.filter(project=self.project).exclude(checksum="")
+        shared = stored.values("checksum").annotate(number=models.Count("*")).filter(number__gt=1).values("checksum")
+        return on.compared(self._image_column("checksum"), "IN", Subquery(shared))
 
     def _megapixels(self, test: Test) -> Sql:
         pixels = on.product(self._image_column("width"), self._image_column("height"))

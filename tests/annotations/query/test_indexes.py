@@ -1,0 +1,81 @@
+"""Each kind of condition is answered from the index that was made for it."""
+
+from collections.abc import Iterator
+
+import pytest
+from django.db import connection, transaction
+from pytest_django import DjangoDbBlocker
+
+from annotations.models import Category
+from annotations.query import filter_images
+from assets.models import ImageAsset, Split
+from projects.models import Project
+from tests.annotations.query.records import make_project
+
+IMAGES = """
+INSERT INTO assets_imageasset (project_id, split_id, coco_id, position, file_name, width, height, tags, issues, status,
+    metadata, annotation_count, checksum, uri, thumbnail_uri, format)
+SELECT %s, %s, n, n, n || '-' || md5(n::text) || '.jpg', n, n, ARRAY['tag' || n %% 1000],
+    CASE WHEN n %% 1000 = 0 THEN ARRAY['bad_size'] ELSE '{}' END,
+    CASE WHEN n %% 1000 = 0 THEN 'approved' ELSE 'ready' END,
+    jsonb_build_object('license', n %% 1000, 'color', 'c' || n), n %% 1000, md5(n::text), '', '', ''
+FROM generate_series(1, 10000) AS n
+"""
+ANNOTATIONS = """
+INSERT INTO annotations_annotation (project_id, split_id, image_id, category_id, coco_id, position, kind, area)
+SELECT project_id, split_id, id, %s + CASE WHEN coco_id %% 1000 = 0 THEN 0 ELSE 1 + coco_id %% 19 END,
+    coco_id, 0, 0, coco_id
+FROM assets_imageasset WHERE project_id = %s
+"""
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(scope="module")
+def project(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[Project]:
+    """Two projects of ten thousand images each, as the planner sees them after ANALYZE."""
+    with django_db_blocker.unblock(), transaction.atomic(), connection.cursor() as cursor:
+        for name in ("Elsewhere", "Streets"):
+            project = make_project(name)
+            split = Split.objects.create(project=project, name="train")
+            categories = Category.objects.bulk_create(
+                Category(project=project, coco_id=number, name=f"class{number}") for number in range(20)
+            )
+            cursor.execute(IMAGES, [project.pk, split.pk])
+            cursor.execute(ANNOTATIONS, [categories[0].pk, project.pk])
+        for index in ("tags", "issues", "metadata", "file_trgm"):  # as autovacuum does in time
+            cursor.execute("SELECT gin_clean_pending_list(%s::regclass)", [f"assets_image_{index}"])
+        cursor.execute("ANALYZE assets_imageasset, annotations_annotation, annotations_category")
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        yield project
+        transaction.set_rollback(True)
+
+
+@pytest.mark.parametrize(
+    ("query", "index"),
+    [
+        ("1234-81dc9bdb", "assets_image_file_trgm"),
+        ("file:*20036db?.jpg", "assets_image_file_trgm"),
+        ("file=1234-81dc9bdb52d04dc20036dbd8313ed055.jpg", "assets_image_file"),
+        ("tag:tag7", "assets_image_tags"),
+        ("tag:(tag7 OR tag9)", "assets_image_tags"),
+        ("issue:bad_size", "assets_image_issues"),
+        ("metadata.color:c77", "assets_image_metadata"),
+        ("metadata.license:7", "assets_image_metadata"),
+        ("metadata.color:(c77 OR c78)", "assets_image_metadata"),
+        ("width:150..152", "assets_image_width"),
+        ("width>9990.5", "assets_image_width"),
+        ("height:150", "assets_image_height"),
+        ("status:approved", "assets_image_status"),
+        ("annotations:77", "assets_image_annotations"),
+        ("checksum:81dc9bdb52d04dc20036dbd8313ed055", "assets_image_checksum"),
+        ("category:class0", "annotations_by_category"),
+        ("category:(class0 OR class1) tag:tag0", "annotations_by_category"),
+        ("has(category:class0 area>100)", "annotations_by_category"),
+        ("-category:class0", "annotations_by_category"),
+        ("count(category:class0)>=1", "annotations_by_category"),
+    ],
+)
+def test_index_serves(project, query, index):
+    plan = filter_images(ImageAsset.objects.all(), project, query).explain()
+    assert f"{index} " in f"{plan} ", plan
