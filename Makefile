@@ -63,7 +63,7 @@ migrations: setup-dev
 
 # Production refuses unsafe values; these are safe ones, used for nothing else.
 deploy-check: setup-dev
-	@COCOHUB_ENV=production SECRET_KEY=$$(printf 'x%.0s1' $$(seq 60)) JWT_SECRET=$$(printf 'y%.0s2' $$(seq 60)) \
+	@COCOHUB_ENV=production SECRET_KEY=$$(seq -s x 40) JWT_SECRET=$$(seq -s y 40) \
 		ALLOWED_HOSTS=cocohub.example.org DATABASE_URL=postgresql://db/cocohub REDIS_URL=redis://redis \
 		$(MANAGE) check --deploy --fail-level WARNING
 

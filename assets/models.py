@@ -105,6 +105,8 @@ class ImageAsset(models.Model):
             models.Index(fields=["project", "annotation_count", "id"], name="assets_image_annotations"),
             models.Index(fields=["project", "status", "id"], name="assets_image_status"),
             models.Index(fields=["project", "split", "id"], name="assets_image_split"),
+            models.Index(fields=["project", "created_at", "id"], name="assets_image_created"),
+            models.Index(fields=["project", "updated_at", "id"], name="assets_image_updated"),
             models.Index(fields=["project", "checksum"], name="assets_image_checksum"),
             GinIndex(fields=["project", "tags"], name="assets_image_tags"),
             GinIndex(fields=["project", "issues"], name="assets_image_issues"),

@@ -1,16 +1,15 @@
 """Changes to images: tags, metadata, review status. One image or many, the same rules, the same trail."""
 
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 import orjson
-from django.contrib.postgres.fields import ArrayField
-from django.db import transaction
-from django.db.models import Case, CharField, F, Func, JSONField, QuerySet, TextField, Value, When
-from django.db.models.functions import Cast, Now
+from django.db import connection, transaction
+from django.db.models import QuerySet
 
 from accounts.errors import ServiceError, StaleEdit
 from accounts.models import User
@@ -25,12 +24,6 @@ MAX_DEPTH = 32
 MAX_KEY = 200  # characters
 # These have columns of their own; as metadata they would stand twice in an exported record.
 RESERVED = frozenset(["id", "file_name", "width", "height"])
-# SQL: the first array less the second, each tag once, in the order of first use.
-TAGS_LEFT = (
-    "ARRAY(SELECT u.tag FROM (SELECT %(expressions)s) AS given(held, removed), "
-    "unnest(given.held) WITH ORDINALITY AS u(tag, place) "
-    "WHERE u.tag <> ALL(given.removed) GROUP BY u.tag ORDER BY min(u.place))"
-)
 REVIEW = frozenset(["ready", "in_review", "approved", "rejected"])
 
 
@@ -96,14 +89,21 @@ def _metadata_faults(patch: Mapping[str, Any]) -> list[str]:
     taken = sorted(RESERVED & set(patch))
     if taken:
         return [f"{', '.join(map(repr, taken))} cannot be metadata: COCO has fields of that name."]
-    if len(json.dumps(patch, default=str)) > MAX_METADATA:
+    return json_faults(patch)
+
+
+def json_faults(value: Any) -> list[str]:
+    """Why a value that a client sent cannot be stored as JSON; nothing if it can."""
+    if len(json.dumps(value, default=str)) > MAX_METADATA:
         return [f"The change is longer than {MAX_METADATA:,} bytes."]
-    return _value_faults(patch, 1)
+    return _value_faults(value, 1)
 
 
 def _value_faults(value: Any, depth: int) -> list[str]:
     if depth > MAX_DEPTH:
         return [f"Nested deeper than {MAX_DEPTH} levels."]
+    if isinstance(value, float) and not math.isfinite(value):
+        return ["A number is not finite."]
     if isinstance(value, str) and not _storable(value):
         return ["A text holds a character that cannot be stored (NUL or half of a surrogate pair)."]
     children: Iterable[Any] = ()
@@ -132,7 +132,7 @@ def update_asset(*, user: User, asset: ImageAsset, edit: Edit, version: int | No
             detail={"version": held.version},
         )
     before = {"tags": held.tags, "metadata": held.metadata, "status": held.status}
-    if _apply(held.project, ImageAsset.objects.filter(pk=held.pk), edit):
+    if _write(held.project, [held.pk], edit):
         held.refresh_from_db()
         audit.record(user, held.project, "asset.updated", asset=held.pk, before=before, **edit.as_dict())
     return held
@@ -143,69 +143,116 @@ def update_assets(*, user: User, project: Project, assets: QuerySet[ImageAsset],
     """Change all of these images of the project; the number of those that are different now."""
     policies.require(user, Role.CURATOR, project)
     edit.check()
-    changed = _apply(project, assets.filter(project=project), edit)
+    keys = list(assets.filter(project=project).order_by().values_list("pk", flat=True))
+    changed = _write(project, keys, edit)
     if changed:
         audit.record(user, project, "assets.updated", number=changed, **edit.as_dict())
     return changed
 
 
-def _apply(project: Project, assets: QuerySet[ImageAsset], edit: Edit) -> int:
-    """Write what differs; raise the project's revision if anything did."""
-    keys = list(assets.order_by("pk").select_for_update(of=("self",)).values_list("pk", flat=True))
-    assets = ImageAsset.objects.filter(pk__in=keys)
-    values: dict[str, Any] = {}
-    if edit.tags is not None or edit.add_tags or edit.remove_tags:
-        values["tags"] = _tags_expression(edit)
-    if edit.status is not None:
-        values["status"] = _status_expression(edit.status)
-    changed: set[int] = set()
-    for name, value in values.items():
-        differing = assets.annotate(wanted=value).exclude(**{name: F("wanted")})
-        rows = list(differing.values_list("pk", flat=True))
-        ImageAsset.objects.filter(pk__in=rows).update(**{name: value})
-        changed.update(rows)
-    if edit.metadata:
-        changed |= _merge_metadata(assets, edit.metadata)
+def _write(project: Project, keys: Sequence[int], edit: Edit) -> int:
+    changes, params = changed_rows(project, "SELECT %(keys)s::bigint[]", {"keys": list(keys)}, edit)
+    with connection.cursor() as cursor:
+        cursor.execute(f"WITH {changes} SELECT count(*) FROM changed", params)
+        changed = int(cursor.fetchone()[0])
     if changed:
-        ImageAsset.objects.filter(pk__in=changed).update(version=F("version") + 1, updated_at=Now())
         project.touch()
-    return len(changed)
-
-
-def _tags_expression(edit: Edit) -> Any:
-    """The tags after the edit, without repeats, in the order of their first use."""
-    array: ArrayField[Any, Any] = ArrayField(TextField())
-    start = Value(list(edit.tags), output_field=array) if edit.tags is not None else F("tags")
-    return Func(
-        Func(start, Value(list(edit.add_tags), output_field=array), function="array_cat", output_field=array),
-        Value(list(edit.remove_tags), output_field=array),
-        template=TAGS_LEFT,
-        output_field=array,
-    )
-
-
-def _status_expression(status: str) -> Any:
-    """Back to `ready` is only for images with a picture; without one they are `missing` again."""
-    if status != ImageAsset.Status.READY:
-        return Value(status, output_field=CharField())
-    return Case(
-        When(issues__contains=["file_broken"], then=Value(ImageAsset.Status.BROKEN.value)),
-        When(uri="", then=Value(ImageAsset.Status.MISSING.value)),
-        default=Value(status),
-        output_field=CharField(),
-    )
-
-
-def _merge_metadata(assets: QuerySet[ImageAsset], patch: Mapping[str, Any]) -> set[int]:
-    """Merge-patch each image's metadata; numbers that are not touched keep every digit."""
-    changed = set()
-    for key, text in assets.annotate(text=Cast("metadata", TextField())).values_list("pk", "text").iterator(2_000):
-        merged = merge_patch(text, patch)
-        if merged is not None:
-            value = Cast(Value(merged, output_field=TextField()), JSONField())
-            ImageAsset.objects.filter(pk=key).update(metadata=value)
-            changed.add(key)
     return changed
+
+
+# --- As SQL -----------------------------------------------------------------------------------------------------------
+
+Params = dict[str, Any]
+
+_READY = """CASE WHEN held.issues @> ARRAY['file_broken'] THEN 'broken' WHEN held.uri = '' THEN 'missing'
+    ELSE 'ready' END"""
+
+
+def changed_rows(
+    project: Project, keys: str, params: Params, edit: Edit, *, split: int | None = None
+) -> tuple[str, Params]:
+    """SQL that writes an edit to the images whose keys the subquery `keys` gives as one array, and its parameters.
+
+    It is the inside of a WITH, whose last table `changed` has a row for each image that is different now: `id`, the new
+    `version`, and `tags`, `status`, `metadata` and `split_id` as they were. With `split`, the images go to it. Whoever
+    runs it touches the project.
+    """
+    params = {**params, "project": project.pk}
+    wanted = _wanted(edit, split, params)
+    if not wanted:
+        raise ValueError("the edit changes nothing")
+    columns = ", ".join(f"wanted.{name}" for name in wanted)
+    values = ", ".join(f"{value} AS {name}" for name, value in wanted.items())
+    sets = ", ".join(f"{name} = wanted.{name}" for name in wanted)
+    differs = " OR ".join(f"held.{name} IS DISTINCT FROM wanted.{name}" for name in wanted)
+    statement = f"""
+        held AS MATERIALIZED (
+            SELECT id, tags, status, metadata, split_id, uri, issues FROM assets_imageasset
+            WHERE id = ANY(({keys})) AND project_id = %(project)s
+            ORDER BY id FOR UPDATE
+        ), wanted AS MATERIALIZED (
+            SELECT held.id, {columns} FROM held CROSS JOIN LATERAL (SELECT {values}) AS wanted WHERE {differs}
+        ), written AS (
+            UPDATE assets_imageasset a SET {sets}, version = a.version + 1, updated_at = now()
+            FROM wanted WHERE a.id = wanted.id RETURNING a.id, a.version
+        ), changed AS (
+            SELECT id, written.version, held.tags, held.status, held.metadata, held.split_id
+            FROM written JOIN held USING (id)
+        )
+    """
+    return statement, params
+
+
+def _wanted(edit: Edit, split: int | None, params: Params) -> dict[str, str]:
+    """Columns that the edit writes -> their new values as SQL over `held`."""
+    wanted: dict[str, str] = {}
+    if edit.tags is not None or edit.add_tags or edit.remove_tags:
+        wanted["tags"] = _tags_sql(edit, params)
+    if edit.status is not None:
+        params["status"] = edit.status
+        # Back to `ready` is only for images with a picture; without one they are `missing` again.
+        wanted["status"] = _READY if edit.status == ImageAsset.Status.READY else "%(status)s::varchar"
+    if edit.metadata:
+        wanted["metadata"] = merged_sql("held.metadata", edit.metadata, params)
+    if split is not None:
+        params["split"] = split
+        wanted["split_id"] = "%(split)s::bigint"
+    return wanted
+
+
+def _tags_sql(edit: Edit, params: Params) -> str:
+    """The tags after the edit, in the order of their first use; what is both added and removed is removed."""
+    removed = list(dict.fromkeys(edit.remove_tags))
+    params["added"] = [tag for tag in dict.fromkeys(edit.add_tags) if tag not in removed]
+    if edit.tags is not None:
+        params["tags"] = [tag for tag in dict.fromkeys([*edit.tags, *params["added"]]) if tag not in removed]
+        return "%(tags)s::text[]"
+    left = "held.tags"
+    for number, tag in enumerate(removed):
+        params[f"removed{number}"] = tag
+        left = f"array_remove({left}, %(removed{number})s::text)"
+    if not params["added"]:
+        return left
+    new = "ARRAY(SELECT tag FROM unnest(%(added)s::text[]) AS tag WHERE tag <> ALL(held.tags))"
+    # Most bulk edits add one tag, which most images do not have.
+    return f"CASE WHEN held.tags @> %(added)s::text[] THEN {left} ELSE {left} || {new} END"
+
+
+def merged_sql(target: str, patch: Mapping[str, Any], params: Params) -> str:
+    """SQL for the JSON object `target` after an RFC 7396 merge patch; numbers that are not touched keep every digit."""
+    name = f"patch{len(params)}"
+    flat = {key: value for key, value in patch.items() if value is not None and not isinstance(value, Mapping)}
+    nested = {key: value for key, value in patch.items() if isinstance(value, Mapping)}
+    params[f"{name}_gone"] = [key for key, value in patch.items() if value is None]
+    params[name] = json.dumps(flat, ensure_ascii=False, allow_nan=False)
+    merged = f"({target} - %(" + f"{name}_gone)s::text[] || %({name})s::jsonb"
+    for number, (key, inner) in enumerate(nested.items()):
+        params[f"{name}_key{number}"] = key
+        at = f"%({name}_key{number})s::text"
+        # What is no object gives way to an empty one; written so that the path to it stands here only once.
+        below = f"""COALESCE(jsonb_path_query_first({target} -> {at}, 'strict $ ? (@.type() == "object")'), '{{}}')"""
+        merged += f" || jsonb_build_object({at}, {merged_sql(below, inner, params)})"
+    return merged + ")"
 
 
 def merge_patch(text: str, patch: Mapping[str, Any]) -> str | None:

@@ -270,6 +270,14 @@ SPECTACULAR_SETTINGS = {
     "REDOC_DIST": "SIDECAR",
     "SCHEMA_PATH_PREFIX": r"/api/v1",
     "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_NAME_OVERRIDES": {
+        "TaskKindEnum": "projects.models.Task.Kind",
+        "TaskStatusEnum": "projects.models.Task.Status",
+        "ProjectStatusEnum": "projects.models.Project.Status",
+        "ImageStatusEnum": "assets.models.ImageAsset.Status",
+        "AnnotationKindEnum": ["objects", "captions", "panoptic"],
+        "ExportTargetEnum": "exports.models.ExportJob.Target",
+    },
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
 }
 CORS_ALLOWED_ORIGINS = env.list("ALLOWED_ORIGINS", default=[])

@@ -246,7 +246,8 @@ class Claim:
         self._last_word(FINISH, self._last_row(status, message, log or self.log, result))
 
     def _last_word(self, sql: str, values: Parameters) -> None:
-        connection.close_if_unusable_or_obsolete()  # what broke the work may have broken its connection
+        if not connection.in_atomic_block:
+            connection.close_if_unusable_or_obsolete()  # what broke the work may have broken its connection
         if self._ledger.write(sql, values) is None:
             raise LeaseLost(f"Task {self.id} has been taken over or ended elsewhere.")
         self.task.refresh_from_db()

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 from botocore.exceptions import ClientError, HTTPClientError
+from botocore.exceptions import ConnectionError as S3ConnectionError
 from django.db import InterfaceError, OperationalError
 from kombu.exceptions import OperationalError as BrokerError
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -18,6 +19,7 @@ TEMPORARY = (
     OperationalError,
     InterfaceError,
     HTTPClientError,
+    S3ConnectionError,
     BrokerError,
     RedisConnectionError,
     RedisTimeoutError,

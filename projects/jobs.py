@@ -77,12 +77,6 @@ def register(kind: Task.Kind, task_name: str, *, ended: Ended | None = None) -> 
     _kinds[kind] = _Kind(task_name, ended)
 
 
-def _kind_of(task: Task) -> _Kind | None:
-    if task.kind not in _kinds:
-        current_app.loader.import_default_modules()  # a web process has not imported the modules of tasks yet
-    return _kinds.get(task.kind)
-
-
 # --- Asking for work --------------------------------------------------------------------------------------------------
 
 
@@ -98,7 +92,7 @@ def publish(task: Task) -> None:
 
 def ring(task: Task) -> bool:
     """Send the broker's message for this task now; whether that worked."""
-    known = _kind_of(task)
+    known = _kinds.get(task.kind)
     if known is None:
         logger.error("Nobody has registered for tasks of kind %s; task %s waits.", task.kind, task.pk)
         return False
@@ -288,7 +282,7 @@ def _end(tasks: QuerySet[Task], status: Task.Status, message: str) -> int:
 
 
 def _tell_ended(task: Task) -> None:
-    known = _kind_of(task)
+    known = _kinds.get(task.kind)
     if task.is_finished and known is not None and known.ended is not None:
         known.ended(task)
 

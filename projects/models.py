@@ -185,6 +185,7 @@ class Task(models.Model):
         IMPORT = "import", _("import")
         THUMBNAILS = "thumbnails", _("thumbnails")
         EXPORT = "export", _("export")
+        BULK_EDIT = "bulk_edit", _("bulk edit")
         DELETE_PROJECT = "delete_project", _("delete project")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)

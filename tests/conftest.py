@@ -190,12 +190,15 @@ class CeleryWorker:
         self.home = home
         self.redis_url = redis_url
         self.process: subprocess.Popen[bytes] | None = None
-        with closing(redis.Redis.from_url(redis_url)) as broker:
-            broker.flushdb()
+        self.empty_broker()
         self.app = Celery("tests", set_as_current=False)
         self.app.config_from_object("django.conf:settings", namespace="CELERY")
-        self.app.autodiscover_tasks()
         self.app.conf.broker_url = embedded.celery_broker_url(redis_url)
+
+    def empty_broker(self) -> None:
+        """What a restarted Redis without persistence is like."""
+        with closing(redis.Redis.from_url(self.redis_url)) as broker:
+            broker.flushdb()
 
     def start(self) -> None:
         """Start it and wait until it listens."""
@@ -242,8 +245,8 @@ def _worker(django_db_setup, tmp_path_factory) -> Iterator[CeleryWorker]:
 def celery_worker(_worker, transactional_db, monkeypatch, settings) -> CeleryWorker:
     """A running worker that tasks published in this test reach, and whose storage is the test's.
 
-    Started at first use and kept for the session; a test may kill and start it. The test sees the database as the worker
-    does, so it commits (`transactional_db`).
+    Started at first use and kept for the session; a test may kill and start it. The test commits, so that the worker
+    sees its rows (`transactional_db`).
     """
     if _worker.process is None or _worker.process.poll() is not None:
         _worker.kill()

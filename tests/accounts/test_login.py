@@ -132,7 +132,8 @@ def test_a_burst_from_one_address_is_refused_for_every_email(user, as_nobody, mo
 def test_a_forged_forwarding_header_does_not_change_the_address(user, as_nobody, monkeypatch):
     monkeypatch.setitem(throttling.api_settings.DEFAULT_THROTTLE_RATES, "login", "2/min")
     answers = [
-        log_in(as_nobody, email=f"u{number}@example.com", HTTP_X_FORWARDED_FOR=f"10.1.1.{number}") for number in range(3)
+        log_in(as_nobody, email=f"u{number}@example.com", HTTP_X_FORWARDED_FOR=f"10.1.1.{number}")
+        for number in range(3)
     ]
     assert answers[-1].status_code == 429
 

@@ -27,7 +27,7 @@ def test_only_the_name_can_be_changed(curator, as_curator):
     curator.refresh_from_db()
     assert curator.name == "New"
     assert (curator.email, curator.pk, curator.password) == before
-    assert not (curator.is_staff or curator.is_superuser)
+    assert (curator.is_staff, curator.is_superuser) == (False, False)
     assert curator.is_active
 
 

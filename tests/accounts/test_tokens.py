@@ -101,7 +101,7 @@ def test_the_database_holds_no_token_one_could_use(pair):
     assert OutstandingToken.objects.get().token == ""
 
 
-# --- Rotation -----------------------------------------------------------------------------------------------------------
+# --- Rotation ---------------------------------------------------------------------------------------------------------
 
 
 def test_a_refresh_token_can_be_traded_once(pair, as_nobody):
@@ -156,7 +156,7 @@ def test_of_many_clients_that_trade_one_token_at_once_one_wins():
     assert OutstandingToken.objects.count() == 2
 
 
-# --- The end of sessions ------------------------------------------------------------------------------------------------
+# --- The end of sessions ----------------------------------------------------------------------------------------------
 
 
 def test_logout_ends_this_session_at_once_and_no_other(user, pair, as_nobody):
@@ -210,7 +210,7 @@ def test_reactivation_does_not_revive_old_tokens(user, pair, admin, as_nobody):
     assert status(as_nobody, pair.access) == 401
 
 
-# --- Passwords ----------------------------------------------------------------------------------------------------------
+# --- Passwords --------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -256,7 +256,7 @@ def test_guessing_the_current_password_is_throttled(known, api, monkeypatch):
     assert [client.post(PASSWORD, guess).status_code for _ in range(3)] == [400, 400, 429]
 
 
-# --- Housekeeping -------------------------------------------------------------------------------------------------------
+# --- Housekeeping -----------------------------------------------------------------------------------------------------
 
 
 def test_expired_tokens_and_sessions_are_forgotten_and_live_ones_kept(user, pair):

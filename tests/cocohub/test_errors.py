@@ -1,5 +1,6 @@
 """One shape for every error of the API, and no HTML where JSON was asked for."""
 
+import io
 import json
 import logging
 from datetime import UTC, datetime
@@ -9,9 +10,10 @@ import orjson
 import pytest
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
 from django.core.exceptions import ValidationError as DjangoValidationError
+from django.core.handlers.wsgi import WSGIHandler
 from django.db import DataError, IntegrityError, OperationalError, connection
 from django.http import HttpResponse
-from django.test import Client
+from django.test import Client, RequestFactory
 from django.urls import include, path, re_path
 from django.utils.translation import gettext_lazy
 from rest_framework import serializers
@@ -23,7 +25,7 @@ from accounts.api import parsing
 from accounts.api.rendering import dumps
 from accounts.errors import Conflict, StaleEdit, TooLarge, TooManyRequests, Unauthorized
 from accounts.models import User
-from cocohub import errors, urls
+from cocohub import errors, middleware, urls
 from tests import factories
 
 LOGIN = "/api/v1/auth/login"
@@ -332,10 +334,46 @@ def test_a_wrong_content_type_or_charset_gets_415(client, content_type):
     shape_is_right(answer)
 
 
-def test_a_charset_that_is_no_text_breaks_neither_query_nor_admin(client, db):
-    odd = {"CONTENT_TYPE": "application/json; charset=bz2_codec"}
-    assert client.get("/api/v1/projects?search=x", **odd).status_code == 415
-    assert client.get("/admin/login/?next=/x", **odd).status_code == 200
+ODD_CHARSETS = ["bz2_codec", "rot13", "hex"]
+
+
+@pytest.mark.parametrize("charset", ODD_CHARSETS)
+def test_a_charset_that_is_no_text_breaks_no_page_of_the_admin(client, db, charset):
+    content_type = f"application/x-www-form-urlencoded; charset={charset}"
+    assert client.generic("POST", "/admin/login/", b"username=x", content_type=content_type).status_code == 200
+
+
+@pytest.mark.parametrize("charset", ODD_CHARSETS)
+def test_nor_the_building_of_a_request_with_a_query(settings, transactional_db, charset):
+    settings.ROOT_URLCONF = __name__
+    answers = []
+    environ = RequestFactory()._base_environ(
+        PATH_INFO="/api/v1/fault/x",
+        QUERY_STRING="search=x",
+        REQUEST_METHOD="POST",
+        CONTENT_TYPE=f"application/json; charset={charset}",
+        CONTENT_LENGTH="2",
+        **{"wsgi.input": io.BytesIO(b"{}")},
+    )
+    application = middleware.wsgi_with_text_charsets(WSGIHandler())
+    body = b"".join(application(environ, lambda status, headers: answers.append(status)))
+    assert answers[0].startswith("415")
+    assert "message" in json.loads(body)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_nor_under_asgi(settings, async_client, anyio_backend):
+    settings.ROOT_URLCONF = __name__
+    odd = "application/json; charset=bz2_codec"
+    answer = await async_client.generic("POST", "/api/v1/fault/x?search=x", b"{}", content_type=odd)
+    assert answer.status_code == 415
+
+
+def test_a_body_of_unsaid_length_is_not_taken_for_none(client):
+    answer = client.generic("POST", "/api/v1/fault/x", b"", HTTP_TRANSFER_ENCODING="chunked")
+    assert answer.status_code == 411
+    assert "Content-Length" in shape_is_right(answer)["message"]
 
 
 @pytest.mark.parametrize("charset", ["utf-8", "UTF-8", '"utf-8"', "us-ascii"])

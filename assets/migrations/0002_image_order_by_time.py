@@ -1,0 +1,22 @@
+from django.contrib.postgres.operations import AddIndexConcurrently
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+
+    atomic = False  # the table may hold millions of images, which people go on using
+
+    dependencies = [
+        ('assets', '0001_initial'),
+    ]
+
+    operations = [
+        AddIndexConcurrently(
+            model_name='imageasset',
+            index=models.Index(fields=['project', 'created_at', 'id'], name='assets_image_created'),
+        ),
+        AddIndexConcurrently(
+            model_name='imageasset',
+            index=models.Index(fields=['project', 'updated_at', 'id'], name='assets_image_updated'),
+        ),
+    ]
