@@ -188,7 +188,7 @@ def changed_rows(
     statement = f"""
         held AS MATERIALIZED (
             SELECT id, tags, status, metadata, split_id, uri, issues FROM assets_imageasset
-            WHERE id = ANY(({keys})) AND project_id = %(project)s
+            WHERE id = ANY(({keys})::bigint[]) AND project_id = %(project)s
             ORDER BY id FOR UPDATE
         ), wanted AS MATERIALIZED (
             SELECT held.id, {columns} FROM held CROSS JOIN LATERAL (SELECT {values}) AS wanted WHERE {differs}

@@ -4,7 +4,9 @@
 `exports/{project}/{task}.{json|zip}`.
 """
 
+import errno
 import hashlib
+import json
 import os
 import secrets
 import tempfile
@@ -77,12 +79,58 @@ def put(key: str, content: IO[bytes]) -> str:
     return default_storage.save(key, File(content))
 
 
+def adopt(key: str, path: Path) -> None:
+    """Put a file of this machine into storage under the key; it is moved where that can be done without copying."""
+    try:
+        place = Path(default_storage.path(key))
+        place.parent.mkdir(parents=True, exist_ok=True)
+        path.replace(place)
+    except (NotImplementedError, OSError) as error:
+        if isinstance(error, OSError) and error.errno != errno.EXDEV:
+            raise
+        with path.open("rb") as content:
+            put(key, content)
+        path.unlink(missing_ok=True)
+
+
+def delete_received(key: str) -> None:
+    """Delete what was received for an import, and nothing else: only keys below `uploads/`.
+
+    A list of pictures (`images.json`) goes with the pictures.
+    """
+    if not key.startswith("uploads/"):
+        return
+    if key.endswith("/images.json") and (listing := read(key)):
+        with listing:
+            for picture in json.load(listing).values():
+                default_storage.delete(picture)
+    default_storage.delete(key)
+
+
 def read(key: str) -> IO[bytes] | None:
     """The stored file, opened; None if there is none of this key."""
     try:
         return default_storage.open(key, "rb") if key else None
     except FileNotFoundError:
         return None
+
+
+def forget_project(project_id: int) -> None:
+    """Delete what is stored for a project that is gone. Idempotent; what is not there is no error."""
+    for area in ("images", "thumbnails", "exports"):
+        _delete_below(f"{area}/{project_id}")
+
+
+def _delete_below(folder: str) -> None:
+    try:
+        folders, files = default_storage.listdir(folder)
+    except FileNotFoundError:
+        return
+    for name in folders:
+        _delete_below(f"{folder}/{name}")
+    for name in files:
+        default_storage.delete(f"{folder}/{name}")
+    default_storage.delete(f"{folder}")
 
 
 def digest(content: IO[bytes]) -> tuple[str, int]:

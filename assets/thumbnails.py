@@ -37,6 +37,7 @@ BROKEN = "file_broken"  # the issue of an image whose picture cannot be decoded
 LOCK = 0x7468756D  # first half of the advisory locks' keys: "thum"
 SHARD_DIGITS = 2
 AFTER_HEX = "g"  # sorts behind every digit of a checksum
+CLAIM_IMAGES = 100  # shards are taken until they have so many; more would leave too little to others
 PAGE = 1_000  # pictures read from the database at once
 THREADS_PER_DECODER = 4  # storage may answer more slowly than pictures are decoded
 FLUSH_PICTURES = 250  # written back in one transaction
@@ -140,45 +141,53 @@ class _Shards:
     def __init__(self, project: Project) -> None:
         self.project = project
         self._unwritten: Counter[str] = Counter()  # ours -> pictures that were read and are not written back
-        self._reading = ""
+        self._reading: list[str] = []
 
     def sizes(self) -> dict[str, int]:
-        """Shards with work to do, and how many images wait in each."""
+        """Shards with work to do in their order, and how many images wait in each."""
         shards = waiting(self.project).annotate(shard=Left("checksum", SHARD_DIGITS)).order_by("shard")
         return dict(shards.values_list("shard").annotate(images=Count("id")))
 
-    def take(self, shard: str) -> bool:
-        """Whether the shard is ours now: False if somebody else works on it."""
+    def take(self, shards: list[str]) -> list[str]:
+        """Those of the shards that are ours now; somebody else works on the others."""
+        names = [self._name(shard) for shard in shards]
         with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_try_advisory_lock(%s, hashtext(%s))", [LOCK, self._name(shard)])
-            taken: bool = cursor.fetchone()[0]
-        if taken:
-            self._unwritten[shard] = 0
+            cursor.execute(
+                "SELECT name FROM unnest(%s::text[]) AS name WHERE pg_try_advisory_lock(%s, hashtext(name))",
+                [names, LOCK],
+            )
+            ours = {name for (name,) in cursor}
+        taken = [shard for shard, name in zip(shards, names, strict=True) if name in ours]
+        self._unwritten.update(dict.fromkeys(taken, 0))
         return taken
 
-    def sources(self, shard: str) -> Iterator[_Source]:
-        """The pictures of a shard that is ours, one for all images with the same content."""
-        self._reading, last = shard, shard
+    def sources(self, shards: list[str]) -> Iterator[_Source]:
+        """The pictures of neighbouring shards that are ours, one for all images with the same content."""
+        if not shards:
+            return
+        self._reading = shards
+        left = waiting(self.project).filter(checksum__lt=shards[-1] + AFTER_HEX)
+        left = left.annotate(shard=Left("checksum", SHARD_DIGITS)).filter(shard__in=shards)
+        last = shards[0]
         while True:
             page = [
                 _Source(checksum, uri, (width or 0) * (height or 0))
-                for checksum, uri, width, height in waiting(self.project)
-                .filter(checksum__gt=last, checksum__lt=shard + AFTER_HEX)
+                for checksum, uri, width, height in left.filter(checksum__gt=last)
                 .order_by("checksum", "id")
                 .distinct("checksum")
                 .values_list("checksum", "uri", "width", "height")[:PAGE]
             ]
-            self._unwritten[shard] += len(page)
+            self._unwritten.update(source.shard for source in page)
             yield from page
             if len(page) < PAGE:
                 break
             last = page[-1].checksum
-        self._reading = ""
+        self._reading = []
 
     def written(self, sources: Iterable[_Source]) -> None:
         """Let go of the shards all of whose pictures have been written back."""
         self._unwritten.subtract(Counter(source.shard for source in sources))
-        self._release([shard for shard, left in self._unwritten.items() if not left and shard != self._reading])
+        self._release([shard for shard, left in self._unwritten.items() if not left and shard not in self._reading])
 
     def release(self) -> None:
         """Let go of all shards."""
@@ -196,6 +205,20 @@ class _Shards:
 
     def _name(self, shard: str) -> str:
         return f"thumbnails {self.project.pk} {shard}"
+
+
+def _grouped(sizes: dict[str, int]) -> Iterator[list[str]]:
+    """Neighbouring shards, as many at once as are worth a query."""
+    group: list[str] = []
+    images = 0
+    for shard, size in sizes.items():
+        group.append(shard)
+        images += size
+        if images >= CLAIM_IMAGES:
+            yield group
+            group, images = [], 0
+    if group:
+        yield group
 
 
 class _Run:
@@ -266,14 +289,13 @@ class _Run:
         self.progress(PHASE, self._done, self._total)
         return sizes
 
-    def _claimed(self, shards: Iterable[str], until: float | None) -> Iterator[_Source]:
-        for shard in shards:
+    def _claimed(self, sizes: dict[str, int], until: float | None) -> Iterator[_Source]:
+        for shards in _grouped(sizes):
             if until is not None and time.monotonic() >= until:
                 return
-            if not self._shards.take(shard):
-                self._others += 1
-                continue
-            for source in self._shards.sources(shard):
+            taken = self._shards.take(shards)
+            self._others += len(shards) - len(taken)
+            for source in self._shards.sources(taken):
                 if source.checksum in self._unreadable:
                     self._shards.written([source])
                 else:

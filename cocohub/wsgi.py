@@ -4,5 +4,7 @@ import os
 
 from django.core.wsgi import get_wsgi_application
 
+from cocohub.middleware import wsgi_with_text_charsets
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cocohub.settings")
-application = get_wsgi_application()
+application = wsgi_with_text_charsets(get_wsgi_application())
