@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import psycopg.errors
-from django.db import DataError, connection, transaction
+from django.db import DataError, OperationalError, connection, transaction
 from django.db.models import Count
 
-from annotations import merging, rows
-from annotations.coco.annotations import AnnotationRecord, Family, Ids, read_annotations
+from annotations import merging, quality, rows
+from annotations.coco.annotations import AnnotationRecord, Family, read_annotations
 from annotations.coco.categories import read_categories
 from annotations.coco.document import Document, opened
+from annotations.coco.ids import Ids
 from annotations.coco.images import ImageRecord, ImageTable, read_images, without_fields
 from annotations.coco.problems import Action, CocoFileError, Problem
 from annotations.models import Annotation
@@ -32,6 +33,9 @@ from projects.models import Project
 
 Progress = Callable[[str, int, int | None], None]
 
+# What PostgreSQL says of a value beyond its limits.
+TOO_MUCH = (psycopg.errors.ProgramLimitExceeded, psycopg.errors.StatementTooComplex)
+SHOWN = 200  # names in a summary
 STEP = 5_000  # records between two signs of progress
 LOCK_IMPORT = 0x636F636F  # first half of the advisory lock's key: "coco"
 
@@ -48,6 +52,8 @@ class Summary:
     images_changed: int = 0
     annotations_added: int = 0
     annotations_changed: int = 0
+    images_moved: int = 0  # only their place in the file changed
+    annotations_moved: int = 0
     images_missing: int = 0
     images_broken: int = 0
     images_absent: int = 0  # stored in the split before, not in this file: left alone
@@ -58,6 +64,8 @@ class Summary:
     revision: int = 0
     changed: bool = False
     families: list[str] = field(default_factory=list)
+    issues: dict[str, int] = field(default_factory=dict)  # of the records, by code: valid, but perhaps mistakes
+    unused_categories: list[str] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -126,7 +134,9 @@ def import_files(
                 outcome.total.revision = project.touch() if outcome.total.changed else project.revision
                 progress("finishing", 0, None)
                 before_commit(outcome)
-        except DataError as error:
+        except (DataError, OperationalError) as error:
+            if isinstance(error, OperationalError) and not isinstance(error.__cause__, TOO_MUCH):
+                raise  # the server is unwell, not the file
             raise CocoFileError(
                 "refused_by_database", f"PostgreSQL refused a value: {_first_line(error)}. Nothing was imported."
             ) from error
@@ -138,8 +148,8 @@ def _tell_left_over(pictures: PictureSource, cache: PictureCache, report: Report
     for name in pictures.names():
         if name not in cache:
             report(Problem("unreferenced_picture", Action.KEPT, name, "No image record has this picture: not stored."))
-    for code, path, message in pictures.notes:
-        report(Problem(code, Action.QUARANTINED, path, message))
+    for problem in pictures.notes:
+        report(problem)
 
 
 def _outcome(runs: "list[_Import]", report: Report, cache: PictureCache) -> Outcome:
@@ -169,6 +179,10 @@ def _outcome(runs: "list[_Import]", report: Report, cache: PictureCache) -> Outc
         statuses = dict(unfit.values_list("status").annotate(number=Count("pk")))
         total.images_missing, total.images_broken = statuses.get("missing", 0), statuses.get("broken", 0)
     total.split = ", ".join(dict.fromkeys(run.split_name for run in runs))
+    total.issues = dict(sum((Counter(run.summary.issues) for run in runs), Counter()))
+    unused = {key: name for run in runs for key, name in run.unused.items()}
+    used = {key for run in runs for key in run.category_keys - run.unused.keys() if run.families.total()}
+    total.unused_categories = sorted(name for key, name in unused.items() if key not in used)[:SHOWN]
     total.families = list(dict.fromkeys(name for run in runs for name in run.summary.families))
     total.quarantined, total.repaired = report.quarantined, report.repaired
     return Outcome([run.summary for run in runs], total)
@@ -176,7 +190,7 @@ def _outcome(runs: "list[_Import]", report: Report, cache: PictureCache) -> Outc
 
 def _first_line(error: Exception) -> str:
     cause = error.__cause__
-    where = f" ({cause.diag.context})" if isinstance(cause, psycopg.errors.DataError) and cause.diag.context else ""
+    where = f" ({cause.diag.context})" if isinstance(cause, psycopg.Error) and cause.diag.context else ""
     return (str(error).splitlines() or [""])[0] + where[:300]
 
 
@@ -206,6 +220,9 @@ class _Import:
         self.families: Counter[int] = Counter()
         self.seen = Ids(document.annotations)
         self.category_keys: set[int] = set()
+        self.used: set[int | None] = set()  # COCO ids of categories
+        self.issues: Counter[str] = Counter()
+        self.unused: dict[int, str] = {}  # keys and names of categories
         self.summary = Summary(split=file.split)
         for problem in document.problems:
             self.report(problem)
@@ -214,6 +231,8 @@ class _Import:
     def read_images(self) -> None:
         for record in read_images(self.document.images, self.table, self.report):
             self.file_names.append(record.file_name)
+            if record.index % STEP == 0:
+                self.progress("reading", record.index, len(self.document.images))
         self._refuse_if_strict()
 
     def take_pictures(self, source: PictureSource | None, cache: PictureCache) -> None:
@@ -256,14 +275,20 @@ class _Import:
         writer.write()
         self._refuse_if_strict()
         families = [Family(family) for family in sorted(self.families)] or [Family.OBJECT]
-        around = merging.merge_documents(self.project, split, families, self.document, categories, ids)
+        around = merging.merge_documents(self.project, split, families, self.document, categories, ids, self.report)
         summary = self.summary
         summary.categories = len(categories)
         summary.images = len(self.table)
         summary.annotations = self.families.total()
         summary.families = [family.name.lower() for family in families if self.families[family]]
+        self.issues.update(quality.flag_images(cursor, self.project.pk, split.pk))
+        summary.issues = dict(self.issues)
+        if self.families.total():
+            self.unused = {ids[one.coco_id]: one.name for one in categories if one.coco_id not in self.used}
+        summary.unused_categories = sorted(self.unused.values())[:SHOWN]
         written = (
-            summary.images_added, summary.images_changed, summary.annotations_added, summary.annotations_changed
+            summary.images_added, summary.images_changed, summary.images_moved,
+            summary.annotations_added, summary.annotations_changed, summary.annotations_moved,
         )  # fmt: skip
         summary.changed = around or any(written)
 
@@ -277,6 +302,9 @@ class _Import:
         total = len(self.document.annotations)
         for record in read_annotations(self.document.annotations, self.table, categories, self.report, self.seen):
             self.families[record.family] += 1
+            self.used.add(record.category_id)
+            if record.issues:
+                self.issues.update(record.issues)
             if record.index % STEP == 0:
                 self.progress("annotations", record.index, total)
             yield record
@@ -341,6 +369,9 @@ class _FreshWriter:
         self._copy(ImageAsset, rows.IMAGE_COLUMNS, "id, ", images, "tags, thumbnail_uri, ")
         statuses = Counter(run.status(row) for row in range(len(keys)))
         run.summary.images_missing, run.summary.images_broken = statuses["missing"], statuses["broken"]
+        duplicates = quality.flag_duplicates(self.cursor, run.project.pk, self.split.pk)
+        if duplicates:
+            run.issues["bbox_duplicate"] = duplicates
         run.summary.images_added = len(keys)
         run.summary.annotations_added = run.families.total()
 
@@ -383,7 +414,13 @@ class _MergeWriter:
         )
         run.progress("merging", 0, None)
         merged = merging.merge(
-            self.cursor, run.project.pk, self.split.pk, self.split.name, run.report, alone=not run.label
+            self.cursor,
+            run.project.pk,
+            self.split.pk,
+            self.split.name,
+            run.report,
+            alone=not run.label,
+            check=lambda: run.progress("merging", 0, None),
         )
         for name, number in merged.items():
             setattr(run.summary, name, number)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from annotations.coco.document import opened
-from annotations.coco.problems import CocoFileError
+from annotations.coco.problems import CocoFileError, printable
 
 # The parts of a COCO file's name that say what is in it, not which split it is; in the order in which files are merged.
 TOPICS = (
@@ -75,7 +75,7 @@ def split_of(path: PurePosixPath) -> str:
             if YEAR.sub("", folder.lower()) in SPLIT_FOLDERS:
                 rest = folder
                 break
-    return (YEAR.sub("", rest) or rest)[:100]
+    return printable(YEAR.sub("", rest) or rest)[:100]
 
 
 def _stem(path: PurePosixPath) -> str:

@@ -4,18 +4,21 @@ A field that the file does not have is left as it is, so `person_keypoints` afte
 annotations. What a merge would silently destroy - two files whose ids mean different things - is refused.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-import msgspec
 from django.db import connection
+from django.db.models import Max
 
 from accounts.errors import Conflict
 from annotations.coco.annotations import Family
 from annotations.coco.categories import CategoryRecord
 from annotations.coco.document import Document
-from annotations.coco.problems import Action, Problem, Reporter
+from annotations.coco.images import TEXT_IDS
+from annotations.coco.problems import Action, Problem, Reporter, excerpt
+from annotations.coco.values import same, spelled_out
 from annotations.models import Category, CocoDocument
+from annotations.quality import KEPT_FLAGS, STAGED_DUPLICATES
 from assets.models import Split
 from projects.models import Project
 
@@ -28,7 +31,8 @@ ANNOTATION_FIELDS = (
 # SQL: the stored area where the staged one differs from it in the last digits only.
 SAME_AREA = "CASE WHEN abs(a.area - s.area) <= 1e-9 * abs(a.area) THEN a.area ELSE COALESCE(s.area, a.area) END"
 
-_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
+# Columns compared to the letter: PostgreSQL takes 1 and 1.0 for equal, but they are two things in a COCO file.
+TO_THE_LETTER = frozenset(["metadata", "bbox", "area", "segmentation", "keypoints", "attributes", "score", "extra"])
 
 
 def merge_categories(project: Project, records: Sequence[CategoryRecord]) -> dict[int, int]:
@@ -43,10 +47,10 @@ def merge_categories(project: Project, records: Sequence[CategoryRecord]) -> dic
             ON CONFLICT (project_id, coco_id, name) DO UPDATE
             SET supercategory = COALESCE(NULLIF(excluded.supercategory, ''), c.supercategory),
                 meta = c.meta || excluded.meta
-            WHERE (COALESCE(NULLIF(excluded.supercategory, ''), c.supercategory), c.meta || excluded.meta)
-                IS DISTINCT FROM (c.supercategory, c.meta)
+            WHERE COALESCE(NULLIF(excluded.supercategory, ''), c.supercategory) <> c.supercategory
+                OR record_image_ne(ROW(c.meta || excluded.meta), ROW(c.meta))
             """,
-            [(project.pk, r.coco_id, r.name, r.supercategory, r.fields.decode()) for r in records],
+            [(project.pk, r.coco_id, r.name, r.supercategory, spelled_out(r.fields).decode()) for r in records],
         )
     names = {record.coco_id: record.name for record in records}
     rows = Category.objects.filter(project=project, coco_id__in=names).values_list("coco_id", "name", "pk")
@@ -60,6 +64,7 @@ def merge_documents(
     document: Document,
     categories: Sequence[CategoryRecord],
     ids: dict[int, int],
+    report: Reporter,
 ) -> bool:
     """Keep what surrounds the records, for each family of annotations in the file; True if anything changed."""
     changed = False
@@ -73,6 +78,7 @@ def merge_documents(
         layout = list(dict.fromkeys([*kept.layout, *document.layout]))
         sections = {**kept.sections, **document.sections}
         if not created and (layout, sections) != (kept.layout, kept.sections):
+            _tell_replaced(kept.sections, document.sections, report)
             kept.layout, kept.sections = layout, sections
             kept.save(update_fields=["layout", "sections"])
             changed = True
@@ -80,18 +86,34 @@ def merge_documents(
     return changed
 
 
+def _tell_replaced(stored: dict[str, str], given: dict[str, str], report: Reporter) -> None:
+    for name, text in given.items():
+        if name in stored and not same(stored[name].encode(), text.encode()):
+            told = f"The section {name!r} differs from the one that is stored for this split: replaced."
+            report(Problem("section_replaced", Action.KEPT, f"$.{name}", told, raw=excerpt(stored[name].encode())))
+
+
 def _list_categories(document: CocoDocument, records: Sequence[CategoryRecord], ids: dict[int, int]) -> bool:
+    """List the file's categories in its order; those that only the document has so far stay where they are."""
     if not records:
         return False
+    listed = set(document.listed.values_list("category_id", flat=True))
+    absent = listed - set(ids.values())
+    offset = 1 + (document.listed.aggregate(last=Max("position"))["last"] or 0) if absent else 0
     with connection.cursor() as cursor:
         cursor.executemany(
             """
             INSERT INTO annotations_documentcategory AS d (document_id, category_id, position, fields)
             VALUES (%s, %s, %s, %s::jsonb)
-            ON CONFLICT (document_id, category_id) DO UPDATE SET fields = d.fields || excluded.fields
-            WHERE (d.fields || excluded.fields) IS DISTINCT FROM d.fields
+            ON CONFLICT (document_id, category_id) DO UPDATE
+            SET fields = d.fields || excluded.fields, position = CASE WHEN %s THEN excluded.position ELSE d.position END
+            WHERE record_image_ne(ROW(d.fields || excluded.fields), ROW(d.fields))
+                OR (%s AND d.position <> excluded.position)
             """,
-            [(document.pk, ids[r.coco_id], r.index, r.fields.decode()) for r in records],
+            [
+                (document.pk, ids[r.coco_id], offset + r.index, spelled_out(r.fields).decode(), not absent, not absent)
+                for r in records
+            ],
         )
         return bool(cursor.rowcount > 0)
 
@@ -115,18 +137,28 @@ def create_staging(cursor: Any) -> None:
 
 
 def merge(
-    cursor: Any, project_id: int, split_id: int, split_name: str, report: Reporter, *, alone: bool = True
+    cursor: Any,
+    project_id: int,
+    split_id: int,
+    split_name: str,
+    report: Reporter,
+    *,
+    alone: bool = True,
+    check: Callable[[], None] = lambda: None,
 ) -> dict[str, int]:
     """Merge the staged rows; give the numbers of what was added, changed and left alone.
 
     `alone` says that the file is imported by itself. Files of one data set differ in the last digits of their areas
-    (COCO's own do); imported together, that alone must not count as a change each time.
+    (COCO's own do); imported together, that alone must not count as a change each time. `check` is called between
+    statements.
     """
-    merger = _Merger(cursor, {"project": project_id, "split": split_id}, split_name, report, alone)
+    keys = {"project": project_id, "split": split_id, "text_ids": TEXT_IDS}
+    merger = _Merger(cursor, keys, split_name, report, alone, check)
     cursor.execute("CREATE UNIQUE INDEX ON staged_image (coco_id); ANALYZE staged_image")
     merger.refuse_other_images()
     images = merger.images()
     cursor.execute("CREATE INDEX ON staged_annotation (kind, coco_id); ANALYZE staged_annotation")
+    merger.run(STAGED_DUPLICATES)
     merger.place_annotations()
     merger.refuse_other_annotations()
     annotations = merger.annotations()
@@ -146,18 +178,29 @@ def _column(name: str, other: str) -> str:
 
 
 class _Merger:
-    def __init__(self, cursor: Any, keys: dict[str, int], split_name: str, report: Reporter, alone: bool) -> None:
+    def __init__(
+        self,
+        cursor: Any,
+        keys: dict[str, int],
+        split_name: str,
+        report: Reporter,
+        alone: bool,
+        check: Callable[[], None],
+    ) -> None:
         self.alone = alone
+        self.check = check
         self.cursor = cursor
         self.keys = keys
         self.split_name = split_name
         self.report = report
 
     def run(self, statement: str) -> int:
+        self.check()
         self.cursor.execute(statement, self.keys)
         return int(self.cursor.rowcount)
 
     def row(self, statement: str) -> tuple[Any, ...]:
+        self.check()
         self.cursor.execute(statement, self.keys)
         return tuple(self.cursor.fetchone())
 
@@ -204,25 +247,28 @@ class _Merger:
             """
         )
         # A picture that is stored already has told the true size; then the file's word does not count.
+        known = "a.uri <> '' AND s.uri = ''"
         sizes = {
-            name: f"CASE WHEN a.uri <> '' AND s.uri = '' THEN a.{name} ELSE {_column(name, 'metadata')} END"
+            name: f"CASE WHEN {known} THEN a.{name} ELSE {_column(name, 'metadata')} END"
             for name in ("width", "height")
         }
+        sized = f"CASE WHEN {known} THEN ARRAY['width', 'height'] ELSE ARRAY[]::text[] END"
         news = "s.uri <> '' OR (s.status = 'broken' AND a.uri = '')"  # of the picture
         assign = {
             "file_name": _column("file_name", "metadata"),
             **sizes,
-            "metadata": _json_without("a.metadata", "s.metadata", IMAGE_FIELDS),
+            "metadata": f"{_json_without('a.metadata', 's.metadata', IMAGE_FIELDS)} - {sized}",
             "uri": "COALESCE(NULLIF(s.uri, ''), a.uri)",
             "checksum": "COALESCE(NULLIF(s.checksum, ''), a.checksum)",
             "format": "COALESCE(NULLIF(s.format, ''), a.format)",
             "size_bytes": "COALESCE(s.size_bytes, a.size_bytes)",
             "thumbnail_uri": "CASE WHEN s.checksum IN ('', a.checksum) THEN a.thumbnail_uri ELSE '' END",
-            "issues": "CASE WHEN s.uri = '' THEN a.issues ELSE s.issues END",
+            "issues": f"CASE WHEN s.uri = '' THEN a.issues ELSE s.issues || {KEPT_FLAGS} END",
             "status": f"CASE WHEN a.status IN ('missing', 'broken') AND ({news}) THEN s.status ELSE a.status END",
-            "position": "a.position" if absent else "s.position",
         }
-        changed = self._update("assets_imageasset", "staged_image s", "a.coco_id = s.coco_id", assign)
+        source = ("assets_imageasset", "staged_image s", "a.coco_id = s.coco_id")
+        changed = self._update(*source, assign)
+        moved = 0 if absent else self._move(*source)
         added = self.run(
             f"""
             INSERT INTO assets_imageasset (project_id, split_id, coco_id, coco_key, position, file_name, width, height,
@@ -249,6 +295,7 @@ class _Merger:
             "images_absent": absent,
             "images_missing": missing,
             "images_broken": broken,
+            "images_moved": moved,
         }
 
     def _offset(self, table: str, absent: int) -> str:
@@ -256,18 +303,36 @@ class _Merger:
         if not absent:
             return "0"
         here = "project_id = %(project)s AND split_id = %(split)s"
+        if table == "annotations_annotation":
+            here += " AND NOT is_machine"  # predictions go after all else
         return f"(SELECT COALESCE(max(position), -1) + 1 FROM {table} WHERE {here})"
 
     def _update(self, table: str, source: str, where: str, assign: dict[str, str]) -> int:
-        old = ", ".join(f"a.{name}" for name in assign)
         compared = assign if self.alone or "area" not in assign else {**assign, "area": SAME_AREA}
-        new = ", ".join(compared.values())
+        plain = [name for name in assign if name not in TO_THE_LETTER]
+        exact = [name for name in assign if name in TO_THE_LETTER]
         sets = ", ".join(f"{name} = {value}" for name, value in assign.items())
         return self.run(
             f"""
             UPDATE {table} a SET {sets}, version = a.version + 1, updated_at = now()
             FROM {source}
-            WHERE a.project_id = %(project)s AND a.split_id = %(split)s AND {where} AND ({old}) IS DISTINCT FROM ({new})
+            WHERE a.project_id = %(project)s AND a.split_id = %(split)s AND {where} AND (
+                ({", ".join(f"a.{name}" for name in plain)})
+                    IS DISTINCT FROM ({", ".join(compared[name] for name in plain)})
+                OR record_image_ne(
+                    ROW({", ".join(f"a.{name}" for name in exact)}),
+                    ROW({", ".join(compared[name] for name in exact)})
+                )
+            )
+            """
+        )
+
+    def _move(self, table: str, source: str, where: str) -> int:
+        """Put the rows into the order of the file; that changes nothing in them, so they are not edited by it."""
+        return self.run(
+            f"""
+            UPDATE {table} a SET position = s.position FROM {source}
+            WHERE a.project_id = %(project)s AND a.split_id = %(split)s AND {where} AND a.position <> s.position
             """
         )
 
@@ -292,7 +357,9 @@ class _Merger:
             ), stored AS (
                 SELECT coco_id, image_id, {same},
                     row_number() OVER (PARTITION BY image_id, {same} ORDER BY position, id) AS turn
-                FROM annotations_annotation WHERE image_id IN (SELECT image_id FROM wanted)
+                FROM annotations_annotation a WHERE image_id IN (SELECT image_id FROM wanted) AND NOT a.is_machine
+                AND NOT EXISTS (SELECT FROM staged_annotation n
+                    WHERE NOT n.assigned AND n.kind = a.kind AND n.coco_id = a.coco_id)
             )
             UPDATE staged_annotation s SET coco_id = stored.coco_id, assigned = false
             FROM wanted JOIN stored
@@ -308,10 +375,11 @@ class _Merger:
                 SELECT ctid AS place, row_number() OVER (ORDER BY position) AS turn
                 FROM staged_annotation WHERE assigned
             )
-            UPDATE staged_annotation s SET coco_id = fresh.turn + GREATEST(
-                (SELECT COALESCE(max(coco_id), 0) FROM annotations_annotation
-                    WHERE project_id = %(project)s AND split_id = %(split)s),
-                (SELECT max(coco_id) FROM staged_annotation WHERE NOT assigned))
+            UPDATE staged_annotation s SET coco_id = fresh.turn + GREATEST(0,
+                (SELECT max(coco_id) FROM annotations_annotation
+                    WHERE project_id = %(project)s AND split_id = %(split)s AND coco_id < %(text_ids)s
+                        AND NOT is_machine),
+                (SELECT max(coco_id) FROM staged_annotation WHERE NOT assigned AND coco_id < %(text_ids)s))
             FROM fresh WHERE s.ctid = fresh.place
             """
         )
@@ -335,22 +403,20 @@ class _Merger:
         (absent,) = self.row(
             """
             SELECT count(*) FROM annotations_annotation a
-            WHERE a.project_id = %(project)s AND a.split_id = %(split)s
+            WHERE a.project_id = %(project)s AND a.split_id = %(split)s AND NOT a.is_machine
                 AND a.kind IN (SELECT DISTINCT kind FROM staged_annotation)
                 AND NOT EXISTS (SELECT FROM staged_annotation s WHERE s.kind = a.kind AND s.coco_id = a.coco_id)
             """
         )
         assign = {
             "image_id": "s.image_id",
-            "category_id": "COALESCE(s.category_id, a.category_id)",
-            **{name: _column(name, "extra") for name in ANNOTATION_FIELDS},
-            "extra": f"NULLIF({_json_without('a.extra', 's.extra', ANNOTATION_FIELDS)}, '{{}}')",
+            **{name: _column(name, "extra") for name in ("category_id", *ANNOTATION_FIELDS)},
+            "extra": f"NULLIF({_json_without('a.extra', 's.extra', ('category_id', *ANNOTATION_FIELDS))}, '{{}}')",
             "issues": "s.issues",
-            "position": "a.position" if absent else "s.position",
         }
-        changed = self._update(
-            "annotations_annotation", "staged_annotation s", "a.kind = s.kind AND a.coco_id = s.coco_id", assign
-        )
+        source = ("annotations_annotation", "staged_annotation s", "a.kind = s.kind AND a.coco_id = s.coco_id")
+        changed = self._update(*source, assign)
+        moved = 0 if absent else self._move(*source)
         columns = f"coco_id, coco_key, kind, {', '.join(ANNOTATION_FIELDS)}, extra, issues"
         added = self.run(
             f"""
@@ -363,7 +429,12 @@ class _Merger:
             ORDER BY position
             """
         )
-        return {"annotations_added": added, "annotations_changed": changed, "annotations_absent": absent}
+        return {
+            "annotations_added": added,
+            "annotations_changed": changed,
+            "annotations_absent": absent,
+            "annotations_moved": moved,
+        }
 
     def recount(self) -> None:
         """Bring the images' numbers of annotations up to date."""

@@ -1,7 +1,5 @@
 """Pictures of an import: found for their records, looked at, stored under their checksum."""
 
-import zipfile
-import zlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -10,11 +8,12 @@ from django.core.files.storage import default_storage
 
 from annotations.coco.images import ImageTable
 from annotations.coco.problems import Action, Problem, Reporter
-from annotations.matching import match
-from annotations.sources import Archive, PictureSource
+from annotations.matching import Matches, match
+from annotations.sources import Archive, PictureSource, Unreadable
 from assets import pictures, storage
 from assets.models import ImageAsset
 
+AT_ONCE = 1_000  # pictures that wait for a thread
 READERS = 4  # threads: hashing and disk both let go of the interpreter's lock
 
 
@@ -82,7 +81,7 @@ def gather(
     for row, name in enumerate(file_names):
         if name is not None:
             rows.setdefault(name, []).append(row)
-    _tell_unmatched(rows, matches.ambiguous, matches.found, table, report)
+    _tell_unmatched(rows, matches, table, report)
     stored: dict[int, StoredPicture] = {}
     jobs = list(matches.found.items())
 
@@ -92,50 +91,49 @@ def gather(
                 cache[job[1]] = store(project_id, source, job[1])
             except Refused as refused:
                 cache[job[1]] = str(refused)
-            except (zipfile.BadZipFile, zlib.error, EOFError, PermissionError, IsADirectoryError) as error:
-                cache[job[1]] = f"the file cannot be read ({error})"
+            except Unreadable as error:
+                cache[job[1]] = error.message
         return cache[job[1]]
 
     # A zip's entries share one file handle: reading them side by side gains nothing.
     with ThreadPoolExecutor(1 if isinstance(source, Archive) else READERS) as readers:
-        for done, ((name, found), result) in enumerate(zip(jobs, readers.map(work, jobs), strict=True), 1):
-            for row in rows[name]:
-                path = f"$.images[{table.indexes[row]}].file_name"
-                if isinstance(result, str):
-                    report(
-                        Problem("broken_picture", Action.KEPT, path, f"{found}: {result}.", "Send the picture again.")
-                    )
-                    stored[row] = StoredPicture("", "", "", 0)
-                else:
-                    stored[row] = result
-            if done % 50 == 0:
-                progress("pictures", done, len(jobs))
+        for start in range(0, len(jobs), AT_ONCE):
+            batch = jobs[start : start + AT_ONCE]
+            for done, ((name, found), result) in enumerate(
+                zip(batch, readers.map(work, batch), strict=True), start + 1
+            ):
+                for row in rows[name]:
+                    path = f"$.images[{table.indexes[row]}].file_name"
+                    if isinstance(result, str):
+                        told = f"{found}: {result}."
+                        report(Problem("broken_picture", Action.KEPT, path, told, "Send the picture again."))
+                        stored[row] = StoredPicture("", "", "", 0)
+                    else:
+                        stored[row] = result
+                try:
+                    progress("pictures", done, len(jobs))
+                except BaseException:  # cancelled: what waits for a thread need not be done
+                    readers.shutdown(wait=False, cancel_futures=True)
+                    raise
     progress("pictures", len(jobs), len(jobs))
     return stored
 
 
-def _tell_unmatched(
-    rows: dict[str, list[int]],
-    ambiguous: dict[str, list[str]],
-    found: dict[str, str],
-    table: ImageTable,
-    report: Reporter,
-) -> None:
+def _tell_unmatched(rows: dict[str, list[int]], matches: Matches, table: ImageTable, report: Reporter) -> None:
+    """Which records got no picture, and which got one by its base name only."""
     for name, places in rows.items():
-        if name in found:
+        code, fix = "ambiguous_picture", "Name the picture by its path."
+        if name in matches.ambiguous:
+            several = ", ".join(matches.ambiguous[name][:5])
+            told = f"{name!r} fits several pictures equally well ({several}): none was taken."
+        elif name in matches.contested:
+            told = f"Other records fit the picture {matches.contested[name]} as well as {name!r} does: none got it."
+        elif name in matches.loose:
+            code, fix = "picture_by_base_name", "See that it is the right one."
+            told = f"{name!r} got the picture {matches.loose[name]}: only the file's own name is the same."
+        elif name in matches.found:
             continue
+        else:
+            code, fix, told = "missing_picture", "", f"There is no picture for {name!r}."
         for row in places:
-            path = f"$.images[{table.indexes[row]}].file_name"
-            if name in ambiguous:
-                several = ", ".join(ambiguous[name][:5])
-                report(
-                    Problem(
-                        "ambiguous_picture",
-                        Action.KEPT,
-                        path,
-                        f"{name!r} fits several pictures equally well ({several}): none was taken.",
-                        "Name the picture by its path.",
-                    )
-                )
-            else:
-                report(Problem("missing_picture", Action.KEPT, path, f"There is no picture for {name!r}."))
+            report(Problem(code, Action.KEPT, f"$.images[{table.indexes[row]}].file_name", told, fix))

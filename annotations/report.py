@@ -8,7 +8,7 @@ from typing import IO, Any
 
 import orjson
 
-from annotations.coco.problems import Action, Problem, Reporter
+from annotations.coco.problems import Action, Problem, Reporter, printable
 
 EXAMPLES = 5  # problems shown per code in the table
 
@@ -19,14 +19,14 @@ class Report:
     def __init__(self) -> None:
         self.by_code: Counter[tuple[str, str]] = Counter()
         self.by_action: Counter[str] = Counter()
-        self.examples: dict[str, list[dict[str, str]]] = {}
+        self.examples: dict[tuple[str, str], list[dict[str, str]]] = {}
         self._spool: IO[bytes] = tempfile.SpooledTemporaryFile(max_size=1024 * 1024)  # noqa: SIM115 - closed by close()
 
     def __call__(self, problem: Problem) -> None:
-        line = problem.as_dict()
+        line = {name: printable(text) for name, text in problem.as_dict().items()}
         self.by_code[problem.code, problem.action.value] += 1
         self.by_action[problem.action.value] += 1
-        shown = self.examples.setdefault(problem.code, [])
+        shown = self.examples.setdefault((problem.code, problem.action.value), [])
         if len(shown) < EXAMPLES:
             shown.append(line)
         self._spool.write(orjson.dumps(line) + b"\n")
@@ -56,7 +56,7 @@ class Report:
         rank = {action.value: place for place, action in enumerate(Action)}
         rows = sorted(self.by_code.items(), key=lambda item: (rank[item[0][1]], -item[1], item[0][0]))
         return [
-            {"code": code, "action": action, "count": count, "examples": self.examples.get(code, [])}
+            {"code": code, "action": action, "count": count, "examples": self.examples[code, action]}
             for (code, action), count in rows
         ]
 

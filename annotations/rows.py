@@ -1,13 +1,13 @@
 """Rows of COCO records as PostgreSQL's COPY text: JSON goes through as the bytes that stood in the file."""
 
 from collections.abc import Iterable, Iterator
-from queue import Queue
 from typing import Any
 
 from psycopg.copy import QueuedLibpqWriter
 
 from annotations.coco.annotations import AnnotationRecord
 from annotations.coco.images import ImageRecord
+from annotations.coco.values import spelled_out
 
 NULL = rb"\N"
 BATCH = 256 * 1024  # bytes sent at once
@@ -34,11 +34,18 @@ def text(value: str | None) -> bytes:
 
 def json(raw: bytes) -> bytes:
     """JSON text, escaped: line ends and tabs are white space there, for strings cannot hold them."""
+    if b"e" in raw or b"E" in raw:
+        raw = spelled_out(raw)
     if b"\\" in raw:
         raw = raw.replace(b"\\", b"\\\\")
     if b"\n" in raw or b"\t" in raw or b"\r" in raw:
         raw = raw.replace(b"\n", b" ").replace(b"\t", b" ").replace(b"\r", b" ")
     return raw
+
+
+def number(raw: bytes) -> bytes:
+    """A number's text."""
+    return spelled_out(raw) if b"e" in raw or b"E" in raw else raw
 
 
 def names(values: Iterable[str]) -> bytes:
@@ -60,13 +67,13 @@ def annotation_row(record: AnnotationRecord) -> bytes:
             b"%d" % record.family,
             b"%d" % record.index,
             NULL if record.bbox is None else json(record.bbox),
-            NULL if record.area is None else record.area,
+            NULL if record.area is None else number(record.area),
             NULL if record.iscrowd is None else b"%d" % record.iscrowd,
             NULL if record.segmentation is None else json(record.segmentation),
             NULL if record.keypoints is None else json(record.keypoints),
             NULL if record.num_keypoints is None else b"%d" % record.num_keypoints,
             NULL if record.attributes is None else json(record.attributes),
-            NULL if record.score is None else record.score,
+            NULL if record.score is None else number(record.score),
             NULL if record.extra is None else json(record.extra),
             names(record.issues) if record.issues else NULL,
         )
@@ -114,12 +121,12 @@ class _ShortQueue(QueuedLibpqWriter):
 
     def __init__(self, cursor: Any) -> None:
         super().__init__(cursor)
-        self._queue = Queue(maxsize=16)
+        self._queue = type(self._queue)(maxsize=16)
 
 
 def copy_in(cursor: Any, target: str, lines: Iterable[bytes]) -> None:
-    """COPY rows into `target`, a table with its columns; `cursor` is Django's."""
+    """COPY rows into `target`, a table with its columns; `cursor` is Django's. Raises Django's database errors."""
     driver = cursor.cursor
-    with driver.copy(f"COPY {target} FROM STDIN", writer=_ShortQueue(driver)) as copy:
+    with cursor.db.wrap_database_errors, driver.copy(f"COPY {target} FROM STDIN", writer=_ShortQueue(driver)) as copy:
         for piece in batches(lines):
             copy.write(piece)

@@ -2,10 +2,12 @@
 
 import os
 import re
+import struct
 import zipfile
+import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -13,6 +15,7 @@ from django.conf import settings
 from django.core.files.storage import default_storage
 
 from accounts.errors import ServiceError, TooLarge
+from annotations.coco.problems import Action, Problem
 
 PICTURE_ENDINGS = frozenset(
     [
@@ -38,26 +41,45 @@ PICTURE_ENDINGS = frozenset(
     ]
 )
 MAX_RATIO = 1_000  # how far an entry may unpack; deflate's own limit is about 1,032
+# What zipfile raises for an entry that is not what it says.
+DAMAGED = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, NotImplementedError, UnicodeDecodeError)
+UTF8_NAME = 0x800  # flag of a zip entry
 SMALL_ENTRY = 10 * 1024 * 1024  # bytes: entries below it may have any ratio
+
+
+class Unreadable(ServiceError):
+    """One file of a source cannot be read."""
 
 
 class PictureSource(ABC):
     """A set of files that may hold pictures."""
 
-    notes: list[tuple[str, str, str]]  # (code, path, message) of what was passed over
+    notes: list[Problem]  # what was passed over
 
     @abstractmethod
     def names(self) -> list[str]:
         """All files that look like pictures, as POSIX paths."""
 
     def names_for(self, wanted: Iterable[str]) -> list[str]:
-        """Files among which the pictures of these record names may be: all, where looking at all is cheap."""
-        return self.names()
+        """Files among which the pictures of these record names may be.
+
+        All that look like pictures, where looking at all is cheap, and those of just these names that do not.
+        """
+        return self.names() + [name for name in wanted if not looks_like_picture(name) and self.has(name)]
+
+    def has(self, name: str) -> bool:
+        """Whether there is a file of just this name."""
+        return False
 
     @abstractmethod
     @contextmanager
     def open(self, name: str) -> Iterator[IO[bytes]]:
-        """Read one of them."""
+        """Read one of them. Raises Unreadable, also while it is read."""
+
+
+def looks_like_picture(name: str) -> bool:
+    """Whether the name has a picture's ending."""
+    return PurePosixPath(name).suffix.lower() in PICTURE_ENDINGS
 
 
 class Folder(PictureSource):
@@ -76,19 +98,28 @@ class Folder(PictureSource):
         for folder, folders, files in os.walk(self.root):
             folders[:] = sorted(name for name in folders if not name.startswith("."))
             for name in files:
-                if not name.startswith(".") and os.path.splitext(name)[1].lower() in PICTURE_ENDINGS:
+                if not name.startswith(".") and looks_like_picture(name):
                     found.append(Path(folder, name).relative_to(self.root).as_posix())
         self._found = sorted(found)
         return self._found
 
     @contextmanager
     def open(self, name: str) -> Iterator[IO[bytes]]:
-        """Read a file below the folder; PermissionError if it is a link that leads elsewhere."""
+        """Read a file below the folder. Raises Unreadable if it is a link that leads elsewhere."""
         path = (self.root / name).resolve()
         if not path.is_relative_to(self.root):
-            raise PermissionError(f"{name} leads out of the folder")
-        with path.open("rb") as file:
+            raise Unreadable("it leads out of the folder")
+        try:
+            file = path.open("rb")
+        except (PermissionError, IsADirectoryError, FileNotFoundError, NotADirectoryError) as error:
+            raise Unreadable(f"it cannot be opened: {error.strerror}") from None
+        with file:
             yield file
+
+    def has(self, name: str) -> bool:
+        """Whether there is a file of just this name below the folder."""
+        path = PurePosixPath(name)
+        return not path.is_absolute() and ".." not in path.parts and os.path.isfile(self.root / name)
 
 
 class Beside(Folder):
@@ -112,7 +143,7 @@ class Beside(Folder):
                 continue
             for folder in self._folders:
                 relative = PurePosixPath(folder) / clean
-                if (self.root / relative).is_file():
+                if os.path.isfile(self.root / relative):  # unlike Path.is_file, it takes too long a name for no file
                     found.append(str(relative))
                     break
         self._seen.update(found)
@@ -135,6 +166,10 @@ class Stored(PictureSource):
     def names(self) -> list[str]:
         """The names that the client gave, sorted."""
         return sorted(self.keys)
+
+    def has(self, name: str) -> bool:
+        """Whether one was given by just this name."""
+        return name in self.keys
 
     @contextmanager
     def open(self, name: str) -> Iterator[IO[bytes]]:
@@ -179,25 +214,29 @@ class Archive(PictureSource):
             if name is None:
                 continue
             if name in found:
-                self.notes.append(("duplicate_entry", name, "The archive has this name twice: the last was taken."))
+                self._note("duplicate_entry", name, "The archive has this name twice: the last was taken.")
             found[name] = info
         return found
 
+    def _note(self, code: str, name: str, message: str, action: Action = Action.QUARANTINED) -> None:
+        self.notes.append(Problem(code, action, name[:200], message))
+
     def _name(self, info: zipfile.ZipInfo) -> str | None:
-        name = info.filename.replace("\\", "/")
+        name = _decoded(info).replace("\\", "/")
         path = PurePosixPath(name)
-        if info.is_dir() or "__MACOSX" in path.parts or path.name.startswith("."):
+        if name.endswith("/") or not path.name:  # a folder, or nothing: ZipInfo.is_dir fails for an empty name
             return None
-        if path.is_absolute() or ".." in path.parts or ":" in path.parts[0] or "\0" in name:
-            self.notes.append(("unsafe_entry", name[:200], "The entry's name leads out of the archive: passed over."))
-            return None
-        if (info.external_attr >> 16) & 0o170000 == 0o120000:
-            self.notes.append(("link_entry", name[:200], "The entry is a symbolic link: passed over."))
-            return None
-        if path.suffix.lower() == ".zip":
-            self.notes.append(("nested_archive", name[:200], "An archive in the archive: passed over."))
-            return None
-        return str(path)
+        if "__MACOSX" in path.parts or path.name.startswith("."):
+            self._note("ignored_entry", name, "A hidden file or one of macOS's own: passed over.", Action.KEPT)
+        elif path.is_absolute() or ".." in path.parts or ":" in path.parts[0] or "\0" in name:
+            self._note("unsafe_entry", name, "The entry's name leads out of the archive: passed over.")
+        elif (info.external_attr >> 16) & 0o170000 == 0o120000:
+            self._note("link_entry", name, "The entry is a symbolic link: passed over.")
+        elif path.suffix.lower() == ".zip":
+            self._note("nested_archive", name, "An archive in the archive: passed over.")
+        else:
+            return str(path)
+        return None
 
     def files(self, ending: str) -> list[str]:
         """Names of all entries with this ending, sorted."""
@@ -205,14 +244,31 @@ class Archive(PictureSource):
 
     def names(self) -> list[str]:
         """Names of all entries that look like pictures, sorted."""
-        return sorted(name for name in self._infos if PurePosixPath(name).suffix.lower() in PICTURE_ENDINGS)
+        return sorted(filter(looks_like_picture, self._infos))
+
+    def has(self, name: str) -> bool:
+        """Whether there is an entry of just this name."""
+        return name in self._infos
 
     @contextmanager
     def open(self, name: str) -> Iterator[IO[bytes]]:
-        """Read an entry; reading stops with BadZipFile where its size or checksum was a lie."""
-        with self.zip.open(self._infos[name]) as entry:
-            yield entry
+        """Read an entry. Raises Unreadable, also while it is read, where its size, method or checksum was a lie."""
+        try:
+            with self.zip.open(self._infos[name]) as entry:
+                yield entry
+        except DAMAGED as error:
+            raise Unreadable(f"{name[:200]!r} in {self.label} is damaged ({error})") from None
 
     def close(self) -> None:
         """Let go of the file."""
         self.zip.close()
+
+
+def _decoded(info: zipfile.ZipInfo) -> str:
+    """The entry's name. Where it is not marked as UTF-8 it may be so all the same (macOS), or Korean (Windows)."""
+    if info.flag_bits & UTF8_NAME or info.filename.isascii():
+        return info.filename
+    for encoding in ("utf-8", "euc_kr"):
+        with suppress(UnicodeError):
+            return info.filename.encode("cp437").decode(encoding)
+    return info.filename

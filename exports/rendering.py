@@ -4,11 +4,13 @@ Memory does not grow with the export. Records come out in the order of their fil
 NULL is an absent field, JSON null a null.
 """
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import IO, Any
+from typing import IO
 
+import msgspec
 import orjson
 from django.db import connection, transaction
 from django.db.models import QuerySet
@@ -18,11 +20,38 @@ from annotations.models import Annotation, Category, CocoDocument, DocumentCateg
 from assets.models import ImageAsset
 from projects.models import Project
 
+_items = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
 Progress = Callable[[str, int, int | None], None]
 
 STEP = 5_000  # records between two signs of progress
 DEFAULT_LAYOUT = ["info", "licenses", "images", "annotations", "categories"]
 RECORD_SECTIONS = ("images", "annotations", "categories")
+
+ANNOTATION_COLUMNS = {
+    "id": "a.coco_id",
+    "image_id": "a.image_id",
+    "category_id": "c.coco_id",
+    **{
+        name: f"a.{name}"
+        for name in (
+            "bbox", "area", "iscrowd", "segmentation", "num_keypoints", "keypoints", "attributes", "score",
+        )
+    },
+}  # fmt: skip
+
+
+def _rest(column: str, columns: dict[str, str]) -> str:
+    """SQL: the end of a record with the JSON of its other fields, less those that a column has the say of."""
+    names = ", ".join(f"'{name}'" for name in columns)
+    taken = ", ".join(f"CASE WHEN {value} IS NOT NULL THEN '{name}' END" for name, value in columns.items())
+    # The second CASE is for what people put among the other fields by hand; a file has no field twice.
+    return f"""CASE WHEN {column} IS NULL OR {column} = '{{}}' THEN '}}'
+        WHEN {column} ?| ARRAY[{names}] THEN COALESCE(
+            ',' || substr(NULLIF({column} - array_remove(ARRAY[{taken}], NULL), '{{}}')::text, 2), '}}')
+        ELSE ',' || substr({column}::text, 2) END"""
+
 
 # A record's id is a number, or a text where the file had one; '' says that the record has none.
 IMAGE_ID = "COALESCE(to_json(i.coco_key)::text, i.coco_id::text)"
@@ -31,7 +60,7 @@ IMAGE_JSON = f"""
     '{{"id":' || {IMAGE_ID}
     || COALESCE(',"file_name":' || to_json(i.file_name)::text, '')
     || COALESCE(',"width":' || i.width, '') || COALESCE(',"height":' || i.height, '')
-    || CASE WHEN i.metadata = '{{}}' THEN '}}' ELSE ',' || substr(i.metadata::text, 2) END
+    || {_rest("i.metadata", {"id": "i.coco_id", **{name: f"i.{name}" for name in ("file_name", "width", "height")}})}
 """
 ANNOTATION_JSON = f"""
     CASE WHEN a.coco_key IS NULL THEN '{{"id":' || a.coco_id || ',' WHEN a.coco_key = '' THEN '{{'
@@ -46,8 +75,12 @@ ANNOTATION_JSON = f"""
     || COALESCE(',"keypoints":' || a.keypoints::text, '')
     || COALESCE(',"attributes":' || a.attributes::text, '')
     || COALESCE(',"score":' || a.score, '')
-    || CASE WHEN a.extra IS NULL OR a.extra = '{{}}' THEN '}}' ELSE ',' || substr(a.extra::text, 2) END
+    || {_rest("a.extra", ANNOTATION_COLUMNS)}
 """
+
+
+# Which annotations of the chosen images are wanted.
+WANTED = "(NOT a.is_machine OR a.source IN (SELECT name FROM chosen_source))"
 
 
 @dataclass
@@ -70,22 +103,32 @@ def frozen() -> Iterator[None]:
 
 
 class Selection:
-    """The images of an export, held in a temporary table for the length of a `frozen` transaction."""
+    """The images of an export, held in a temporary table for the length of a `frozen` transaction.
 
-    def __init__(self, project: Project, images: QuerySet[ImageAsset]) -> None:
+    What people have drawn comes with them; predictions only of the named sources ("*": of all).
+    """
+
+    def __init__(self, project: Project, images: QuerySet[ImageAsset], sources: Sequence[str] = ()) -> None:
         self.project = project
         sql, params = images.order_by().values("pk").query.sql_with_params()
         with connection.cursor() as cursor:
             cursor.execute("CREATE TEMP TABLE IF NOT EXISTS chosen_image (id bigint PRIMARY KEY) ON COMMIT DROP")
             cursor.execute(f"TRUNCATE chosen_image; INSERT INTO chosen_image {sql}", params)
             cursor.execute("ANALYZE chosen_image")
+            cursor.execute("CREATE TEMP TABLE IF NOT EXISTS chosen_source (name text) ON COMMIT DROP")
+            cursor.execute("TRUNCATE chosen_source")
+            cursor.execute(
+                "INSERT INTO chosen_source SELECT DISTINCT source FROM annotations_annotation "
+                "WHERE project_id = %s AND is_machine AND (source = ANY(%s) OR '*' = ANY(%s))",
+                [project.pk, list(sources), list(sources)],
+            )
             cursor.execute(
                 "SELECT i.split_id, count(*) FROM chosen_image JOIN assets_imageasset i USING (id) GROUP BY i.split_id"
             )
             self.images_by_split: dict[int, int] = dict(cursor.fetchall())
             cursor.execute(
                 "SELECT a.split_id, a.kind, count(*) FROM annotations_annotation a "
-                "JOIN chosen_image s ON s.id = a.image_id GROUP BY a.split_id, a.kind"
+                f"JOIN chosen_image s ON s.id = a.image_id WHERE {WANTED} GROUP BY a.split_id, a.kind"
             )
             self.annotations: dict[tuple[int, int], int] = {(split, kind): n for split, kind, n in cursor}
 
@@ -94,8 +137,14 @@ class Selection:
         return [Kind(kind) for kind in sorted({kind for _, kind in self.annotations})] or [Kind.OBJECT]
 
     def splits(self) -> list[int]:
-        """Primary keys of the splits in the selection, in the order of their making."""
-        return sorted(self.images_by_split)
+        """Primary keys of the splits in the selection, in the order of their making.
+
+        Where there is no image at all, those that were imported without images: their categories go out as they came.
+        """
+        if self.images_by_split:
+            return sorted(self.images_by_split)
+        documents = CocoDocument.objects.filter(project=self.project, split__assets=None)
+        return sorted(documents.values_list("split", flat=True).distinct())
 
 
 def write_document(
@@ -174,11 +223,11 @@ class _Writer:
         if not texts:
             return None
         if len(texts) > 1 and all(text.lstrip().startswith("[") for text in texts):
-            merged: dict[bytes, Any] = {}
+            merged: dict[str, bytes] = {}
             for text in texts:
-                for item in orjson.loads(text):
-                    merged.setdefault(orjson.dumps(item, option=orjson.OPT_SORT_KEYS), item)
-            return orjson.dumps(list(merged.values()))
+                for item in _items(text):
+                    merged.setdefault(json.dumps(json.loads(bytes(item)), sort_keys=True), bytes(item))
+            return b"[" + b", ".join(merged.values()) + b"]"
         if len(texts) > 1:
             self.rendered.notes.append(f"The splits differ in {name!r}: the first one's was taken.")
         return texts[0].encode()
@@ -225,7 +274,7 @@ class _Writer:
             f"SELECT {ANNOTATION_JSON} FROM chosen_image JOIN assets_imageasset i USING (id) "
             "JOIN annotations_annotation a ON a.image_id = i.id "
             "LEFT JOIN annotations_category c ON c.id = a.category_id "
-            f"WHERE {self._in_splits('a.split_id')} AND a.kind = {int(self.kind)} "
+            f"WHERE {self._in_splits('a.split_id')} AND a.kind = {int(self.kind)} AND {WANTED} "
             "ORDER BY a.split_id, a.position, a.id",
         )
 
@@ -233,7 +282,7 @@ class _Writer:
         """Category records: those that the documents list, and after them any other that an annotation uses."""
         if self._categories is not None:
             return self._categories
-        records: dict[int, tuple[str, bytes]] = {}
+        records: dict[int, tuple[str, dict[str, bytes]]] = {}
         with connection.cursor() as cursor:
             cursor.execute(
                 f"""
@@ -251,7 +300,7 @@ class _Writer:
                         ELSE jsonb_build_object('supercategory', c.supercategory) END || c.meta)::text
                 FROM {Category._meta.db_table} c WHERE c.project_id = %s AND EXISTS (
                     SELECT FROM {Annotation._meta.db_table} a JOIN chosen_image s ON s.id = a.image_id
-                    WHERE a.category_id = c.id AND a.kind = %s AND {self._in_splits("a.split_id")})
+                    WHERE a.category_id = c.id AND a.kind = %s AND {WANTED} AND {self._in_splits("a.split_id")})
                 AND NOT EXISTS (SELECT FROM {DocumentCategory._meta.db_table} d
                     WHERE d.category_id = c.id AND d.document_id = ANY(%s))
                 ORDER BY c.coco_id, c.id
@@ -259,16 +308,27 @@ class _Writer:
                 [self.project.pk, int(self.kind), [document.pk for document in self.documents]],
             )
             rows += cursor.fetchall()
-        for coco_id, name, fields in rows:
-            known = records.get(coco_id)
-            if known and known[0] != name:
+        differing: list[str] = []
+        for coco_id, name, text in rows:
+            fields = {key: bytes(value) for key, value in _fields(text).items() if key not in ("id", "name")}
+            known_name, known = records.setdefault(coco_id, (name, {}))
+            if known_name != name:
                 raise Conflict(
-                    f"The category id {coco_id} is {known[0]!r} in one split and {name!r} in another: "
+                    f"The category id {coco_id} is {known_name!r} in one split and {name!r} in another: "
                     "export the splits one by one, or as a zip."
                 )
-            rest = b"," + fields[1:].encode() if fields != "{}" else b"}"
-            records.setdefault(coco_id, (name, b'{"id":%d,"name":' % coco_id + orjson.dumps(name) + rest))
-        self._categories = [record for _, record in records.values()]
+            if any(known.get(key, value) != value for key, value in fields.items()):
+                differing.append(name)
+            known.update({key: value for key, value in fields.items() if key not in known})
+        if differing:
+            names = ", ".join(map(repr, dict.fromkeys(differing)))
+            self.rendered.notes.append(f"The splits differ in fields of the categories {names}: the first one's count.")
+        self._categories = [
+            b'{"id":%d,"name":' % coco_id
+            + b",".join([orjson.dumps(name), *(orjson.dumps(key) + b":" + value for key, value in fields.items())])
+            + b"}"
+            for coco_id, (name, fields) in records.items()
+        ]
         self.rendered.categories = len(self._categories)
         return self._categories
 
@@ -282,7 +342,7 @@ class _Writer:
             (
                 "annotation",
                 "SELECT a.coco_id FROM chosen_image s JOIN annotations_annotation a ON a.image_id = s.id "
-                f"WHERE a.kind = {int(self.kind)} AND " + self._in_splits("a.split_id"),
+                f"WHERE a.kind = {int(self.kind)} AND {WANTED} AND " + self._in_splits("a.split_id"),
             ),
         ):
             with connection.cursor() as cursor:

@@ -2,7 +2,7 @@
 
 import tempfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import IO, Any
 
@@ -12,6 +12,7 @@ from django.db import transaction
 from accounts.errors import NotFound, ServiceError
 from accounts.models import User
 from annotations import query
+from annotations.models import Annotation
 from assets import storage
 from assets.models import ImageAsset, Split
 from exports.models import ExportJob
@@ -30,6 +31,7 @@ class Wanted:
     kind: str = ""
     package: bool = False  # a zip with a file for each split and kind, rather than one JSON file
     pictures: bool = False
+    sources: Sequence[str] = ()  # of predictions that are wanted beside what people have drawn; "*" is all of them
 
     @classmethod
     def from_snapshot(cls, snapshot: dict[str, Any]) -> "Wanted":
@@ -42,7 +44,17 @@ def select(project: Project, wanted: Wanted) -> Selection:
     images = ImageAsset.objects.filter(project=project)
     if wanted.split:
         images = images.filter(split=find_split(project, wanted.split))
-    return Selection(project, query.filter_images(images, project, wanted.q))
+    check_sources(project, wanted.sources)
+    return Selection(project, query.filter_images(images, project, wanted.q), wanted.sources)
+
+
+def check_sources(project: Project, names: Sequence[str]) -> None:
+    """Raise ServiceError for a source that has predicted nothing in this project."""
+    made = Annotation.objects.filter(project=project, is_machine=True)
+    for name in names:
+        if name != "*" and not made.filter(source=name).exists():
+            text = f"There are no predictions of {name[:100]!r} in this project."
+            raise ServiceError(text, fields={"sources": [text]})
 
 
 def find_split(project: Project, name: str) -> Split:
@@ -60,6 +72,7 @@ def start_export(*, user: User, project: Project, wanted: Wanted) -> ExportJob:
     canonical = query.canonical(wanted.q)
     if wanted.split:
         find_split(project, wanted.split)
+    check_sources(project, wanted.sources)
     if wanted.kind and not wanted.package:
         choose_kind_name(wanted.kind)
     with transaction.atomic():

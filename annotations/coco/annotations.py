@@ -1,13 +1,13 @@
 """COCO annotation records: {id, image_id, category_id, bbox, segmentation, area, iscrowd, keypoints, ...}."""
 
-from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from enum import IntEnum
 from typing import Any
 
 import msgspec
 
 from annotations.coco import values
+from annotations.coco.ids import Ids, Places
 from annotations.coco.images import (
     ImageTable,
     check_keys,
@@ -18,12 +18,16 @@ from annotations.coco.images import (
     too_deep,
 )
 from annotations.coco.problems import Action, Problem, Quarantine, Reporter, excerpt
-from annotations.coco.segmentation import Bounds, read_segmentation
+from annotations.coco.quality import box_issue
+from annotations.coco.segmentation import Bounds, Segmentation, read_segmentation
 
 _box = msgspec.json.Decoder(tuple[float, float, float, float]).decode
 _numbers = msgspec.json.Decoder(list[float]).decode
-_loose_numbers = msgspec.json.Decoder(list[float | str]).decode
+_items = msgspec.json.Decoder(list[msgspec.Raw]).decode
 MAX_COUNT = 2**31 - 1
+AREA_MARGIN = 1.01  # areas are rounded, and boxes too
+OUTLINES = ("bbox", "segmentation", "keypoints")
+NOTHING = (b"null", b"[]")
 NO_ID = ""  # as an annotation's coco_key: the record has no id, and needs none
 
 
@@ -61,62 +65,8 @@ class AnnotationRecord(msgspec.Struct, gc=False):
     assigned: bool = False
 
 
-class Ids:
-    """Annotation ids seen so far in a file, by family; gives new ones above all of the file's.
-
-    Ids that only grow, as most files have them, need no set: the last one is compared.
-    """
-
-    def __init__(self, records: Sequence[Any]) -> None:
-        self._records = records
-        self._grown: dict[int, array[int]] = {family: array("q") for family in Family}
-        self._sets: dict[int, set[int]] = {}
-        self._next: int | None = None
-
-    def is_new(self, family: int, coco_id: int) -> bool:
-        """Whether the id was not seen before; it is seen now."""
-        seen = self._sets.get(family)
-        if seen is None:
-            grown = self._grown[family]
-            if not grown or coco_id > grown[-1]:
-                grown.append(coco_id)
-                return True
-            seen = self._sets[family] = set(grown)
-            self._grown[family] = array("q")
-        if coco_id in seen:
-            return False
-        seen.add(coco_id)
-        return True
-
-    def of(self, family: int) -> Iterable[int]:
-        """The ids seen of one family."""
-        return self._sets.get(family) or self._grown[family]
-
-    def give(self, family: int) -> int:
-        """An id that no record of the file has: they go on after the greatest."""
-        if self._next is None:
-            self._next = 1 + max(filter(None, map(_peek_id, self._records)), default=0)
-        coco_id, self._next = self._next, self._next + 1
-        self.is_new(family, coco_id)
-        return coco_id
-
-
-class _Id(msgspec.Struct):
-    id: msgspec.Raw = msgspec.Raw(b"0")
-
-
-_peek = msgspec.json.Decoder(_Id).decode
-
-
-def _peek_id(raw: Any) -> int:
-    try:
-        return values.as_integer(bytes(_peek(raw).id)) or 0
-    except (msgspec.DecodeError, RecursionError):
-        return 0
-
-
 def read_annotations(
-    records: Sequence[Any], images: ImageTable, categories: set[int], report: Reporter, ids: "Ids | None" = None
+    records: Sequence[Any], images: ImageTable, categories: set[int], report: Reporter, ids: Ids | None = None
 ) -> Iterator[AnnotationRecord]:
     """Each usable annotation record of images and categories that are known; flaws go to `report`.
 
@@ -152,13 +102,14 @@ class _Reader:
         self.categories = categories
         self.report = report
         self.ids = ids
+        self.places: Places | None = None
 
     def read(self, index: int, raw: bytes) -> AnnotationRecord | None:
         fields = record_fields(raw, f"$.annotations[{index}]")
         image = self._image(fields, index)
         family = Family.OBJECT
-        if "caption" in fields:
-            family = Family.CAPTION
+        if "caption" in fields and all(fields.get(name, b"null") in NOTHING for name in OUTLINES):
+            family = Family.CAPTION  # an object may have a caption too
         elif "segments_info" in fields:
             family = Family.PANOPTIC
         category_id = self._category(fields, index, family)
@@ -167,14 +118,16 @@ class _Reader:
             return None
         width, height = self.images.widths[image], self.images.heights[image]
         issues: list[str] = []
-        segmentation, bounds = None, None
+        segmentation = found = None
         text = fields.pop("segmentation", None)
         if text is not None:
             path = f"$.annotations[{index}].segmentation"
             found = read_segmentation(text, width, height, path, self.report)
-            segmentation, bounds = found.text, found.bounds
-        bbox = self._bbox(fields, index, bounds, width, height, issues)
+            segmentation = found.text
+        bbox = self._bbox(fields, index, found, width, height, issues)
         area = self._number(fields, "area", index)
+        if family is Family.OBJECT and (area is None or bbox is not None):
+            self._check_area(area, fields, bbox, index, issues)
         iscrowd = self._iscrowd(fields, index, family)
         keypoints, num_keypoints = self._keypoints(fields, index, issues)
         attributes = fields.pop("attributes", None)
@@ -292,26 +245,16 @@ class _Reader:
         return new, None, True
 
     def _repeats(self, raw: bytes, coco_id: int, index: int) -> bool:
-        if not hasattr(self, "_contents"):
-            self._contents: dict[int, list[int]] = {}
-            for place, other in enumerate(self.records):
-                self._contents.setdefault(_peek_id(other), []).append(place)
-        same = msgspec.json.decode(raw)
-        for place in self._contents.get(coco_id, ()):
-            if place >= index:
-                return False
-            try:
-                if msgspec.json.decode(self.records[place]) == same:
-                    return True
-            except (msgspec.DecodeError, RecursionError):
-                continue
-        return False
+        """Whether an earlier record of this id is the same as this one."""
+        if self.places is None:
+            self.places = Places(self.records)
+        return any(values.same(raw, bytes(self.records[place])) for place in self.places.of(coco_id) if place < index)
 
     def _bbox(
         self,
         fields: dict[str, bytes],
         index: int,
-        bounds: Bounds | None,
+        found: Segmentation | None,
         width: int,
         height: int,
         issues: list[str],
@@ -321,14 +264,14 @@ class _Reader:
             return None
         try:
             x, y, w, h = _box(raw)
-            if len(raw) > 200 and values.LONG_NUMBER.search(raw):
+            if values.has_long_number(raw):
                 raise Quarantine("number_too_long", "A number of 'bbox' has too many digits.", at=".bbox")
         except msgspec.DecodeError:
-            raw, (x, y, w, h) = self._mend_box(raw, index, bounds)
+            raw, (x, y, w, h) = self._mend_box(raw, index, found.bounds if found else None)
         if w <= 0 or h <= 0:
             issues.append("bbox_empty" if w == 0 or h == 0 else "bbox_negative")
             self._tell(issues[-1], Action.KEPT, index, "bbox", f"The box is {w:g} x {h:g} pixels.")
-        elif x < 0 or y < 0 or (width and (x + w > width + 1 or y + h > height + 1)):
+        elif x < 0 or y < 0 or (width and x + w > width + 1) or (height and y + h > height + 1):
             issues.append("bbox_outside")
             self._tell(
                 "bbox_outside",
@@ -337,14 +280,19 @@ class _Reader:
                 "bbox",
                 f"The box reaches beyond its {width} x {height} image.",
             )
+        if w > 0 and h > 0:
+            issue = box_issue(x, y, w, h, found.bounds if found else None)
+            if issue:
+                issues.append(issue)
         return raw
 
     def _mend_box(self, raw: bytes, index: int, bounds: Bounds | None) -> tuple[bytes, Bounds]:
+        if values.nested_too_deep(raw):
+            raise values.TooDeep
         try:
-            items = _loose_numbers(raw)
+            tokens = [values.as_number(bytes(item)) for item in _items(raw)]
         except msgspec.DecodeError:
-            items = []
-        tokens = [values.as_number(str(item).encode()) for item in items]
+            tokens = []
         if len(tokens) == 4 and all(tokens):
             fixed = b"[" + b",".join(token for token in tokens if token) + b"]"
             self._tell("numbers_as_text", Action.REPAIRED, index, "bbox", "Numbers of the box stood in strings.")
@@ -376,12 +324,10 @@ class _Reader:
             return None  # the null stays among the other fields
         number = values.as_number(raw)
         if number is None:
-            if raw[:2] == values.NOT_A_NUMBER or raw[:1] != b'"':
+            try:
                 values.check(raw)
-                if raw[:1] not in (b"{", b"[", b"t", b"f"):
-                    raise Quarantine(
-                        "not_a_number", f"{name!r} is no finite number.", f"Correct {name!r}.", at=f".{name}"
-                    )
+            except values.Unfit as unfit:
+                raise Quarantine(unfit.code, f"In {name!r}, {unfit}.", f"Correct {name!r}.", at=f".{name}") from None
             self._tell(
                 f"{name}_invalid",
                 Action.KEPT,
@@ -402,6 +348,20 @@ class _Reader:
             self._tell("area_negative", Action.KEPT, index, name, f"'area' is {excerpt(raw[:60])}.")
         del fields[name]
         return number
+
+    def _check_area(
+        self, area: bytes | None, fields: dict[str, bytes], bbox: bytes | None, index: int, issues: list[str]
+    ) -> None:
+        """An area that is missing or greater than its box is kept as it is and flagged."""
+        if area is None:
+            if "area" not in fields:
+                self._tell("area_missing", Action.KEPT, index, "area", "The annotation has no 'area'.")
+        elif bbox is not None:
+            _, _, w, h = _box(bbox)
+            if float(area) > AREA_MARGIN * abs(w * h) + 1:
+                issues.append("area_exceeds_bbox")
+                told = f"'area' is {excerpt(area[:60])}, its box has {abs(w * h):g} square pixels."
+                self._tell("area_exceeds_bbox", Action.KEPT, index, "area", told)
 
     def _iscrowd(self, fields: dict[str, bytes], index: int, family: Family) -> int | None:
         raw = fields.get("iscrowd")
@@ -438,7 +398,7 @@ class _Reader:
         if raw is None and count_text is None:
             return None, None
         count = None
-        if count_text is not None and count_text.isdigit() and int(count_text) <= MAX_COUNT:
+        if count_text is not None and count_text.isdigit() and len(count_text) <= 10 and int(count_text) <= MAX_COUNT:
             count = int(count_text)
             del fields["num_keypoints"]
         if raw is None:
@@ -454,8 +414,7 @@ class _Reader:
                 "'keypoints' is no list of numbers: kept as it is.",
             )
             return None, count  # stays among the other fields, which are checked
-        suspect = len(raw) > 40 * len(points) + 1024 or b"e" in raw or b"E" in raw
-        if suspect and values.LONG_NUMBER.search(raw):
+        if values.has_long_number(raw):
             raise Quarantine("number_too_long", "A keypoint has too many digits.", at=".keypoints")
         del fields["keypoints"]
         if len(points) % 3:

@@ -25,14 +25,13 @@ class CategoryRecord(msgspec.Struct, gc=False):
 def read_categories(records: Sequence[Any], report: Reporter) -> Iterator[CategoryRecord]:
     """Each usable category record; an id that comes back with another name is quarantined."""
     check_keys("categories", records, {"id": ("category_id",)})
-    seen: dict[int, Any] = {}
+    seen: dict[int, bytes] = {}
     for index, slice_ in enumerate(records):
         raw, path = bytes(slice_), f"$.categories[{index}]"
         try:
             record = _category(index, raw, path, report)
-            content = msgspec.json.decode(raw)
             if record.coco_id in seen:
-                if seen[record.coco_id] != content:
+                if not values.same(seen[record.coco_id], raw):
                     raise Quarantine(
                         "duplicate_category_id",
                         f"The category id {record.coco_id} was used before for another record.",
@@ -48,7 +47,7 @@ def read_categories(records: Sequence[Any], report: Reporter) -> Iterator[Catego
                     )
                 )
                 continue
-            seen[record.coco_id] = content
+            seen[record.coco_id] = raw
         except Quarantine as reason:
             report(quarantined(path, reason, raw))
             continue
@@ -60,9 +59,7 @@ def read_categories(records: Sequence[Any], report: Reporter) -> Iterator[Catego
 
 def _category(index: int, raw: bytes, path: str, report: Reporter) -> CategoryRecord:
     fields = record_fields(raw, path)
-    coco_id, key = take_id(fields.pop("id", None), "id", path, report)
-    if key is not None:
-        raise Quarantine("id_invalid", f"The category id {key!r} is no number.", "Number the categories.", at=".id")
+    coco_id, _ = take_id(fields.pop("id", None), "id", path, report, texts=False)
     if "name" not in fields:
         raise Quarantine("name_missing", "The category has no 'name'.", "Give it a name.")
     name = values.as_text(fields["name"])

@@ -10,6 +10,7 @@ import gzip
 import mmap
 import re
 import tempfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -23,6 +24,8 @@ from annotations.coco.problems import Action, CocoFileError, Problem, excerpt
 
 RECORD_SECTIONS = ("images", "annotations", "categories")
 CHUNK = 4 * 1024 * 1024  # bytes
+PIECE = 64 * 1024  # bytes: fits the processor's cache
+MAX_SECTION = 64 * 1024 * 1024  # bytes of a section that is kept as text; jsonb takes four of them
 MAX_UNPACKED = 64 * 1024**3  # bytes that a gzip file may grow to
 MAX_UNPACK_RATIO = 1_100  # deflate cannot do better than 1,032 : 1
 
@@ -32,9 +35,14 @@ BOMS = {
     b"\xff\xfe": "UTF-16",
     b"\xfe\xff": "UTF-16",
 }
-# Only outside of strings: the pattern eats strings whole.
-TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*"|-?Infinity|NaN', re.DOTALL)
-STAND_INS = {b"NaN": b'"\x7f"', b"Infinity": b'"\x7fInfin"', b"-Infinity": b'"\x7f-Infin"'}
+# What strict parsers refuse though real files have it: constants outside of strings, and strings with halves of
+# surrogate pairs, which are looked at closer. All else is eaten at once.
+ODD = re.compile(
+    rb"""(?:[^"NI-]++ | "(?:[^"\\]++ | \\[^u] | \\u(?![dD][89a-fA-F]))*+" | -(?!I))*+
+    (?P<odd>-?Infinity | NaN | "(?:[^"\\]++ | \\.)*+")""",
+    re.DOTALL | re.VERBOSE,
+)
+ESCAPE = re.compile(rb"\\u[dD][89abAB]..\\u[dD][c-fC-F]..|(?P<half>\\u[dD][89a-fA-F]..)|\\.", re.DOTALL)
 
 _sections = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _records = msgspec.json.Decoder(list[msgspec.Raw])
@@ -71,10 +79,10 @@ def opened(path: Path) -> Iterator[Document]:
             with tempfile.TemporaryFile() as unpacked:
                 _gunzip(file, unpacked, path)
                 with _mapped(unpacked, path) as text:
-                    yield _scan(text, path)
+                    yield _scan(unpacked, text, path)
             return
         with _mapped(file, path) as text:
-            yield _scan(text, path)
+            yield _scan(file, text, path)
 
 
 def _gunzip(packed: IO[bytes], unpacked: IO[bytes], path: Path) -> None:
@@ -85,7 +93,7 @@ def _gunzip(packed: IO[bytes], unpacked: IO[bytes], path: Path) -> None:
                 unpacked.write(chunk)
                 if unpacked.tell() > limit:
                     raise CocoFileError("gzip_bomb", f"{path.name} unpacks to more than {limit:,} bytes.")
-    except (OSError, EOFError) as error:
+    except (gzip.BadGzipFile, zlib.error, EOFError) as error:
         raise CocoFileError(
             "bad_gzip",
             f"{path.name} begins like gzip but cannot be unpacked ({error}). Pack it again, or send plain JSON.",
@@ -106,7 +114,7 @@ def _mapped(file: IO[bytes], path: Path) -> Iterator[mmap.mmap]:
             text.close()
 
 
-def _scan(text: mmap.mmap, path: Path) -> Document:
+def _scan(file: IO[bytes], text: mmap.mmap, path: Path) -> Document:
     document = Document()
     start = 0
     for bom, encoding in BOMS.items():
@@ -122,16 +130,15 @@ def _scan(text: mmap.mmap, path: Path) -> Document:
             Problem("byte_order_mark", Action.REPAIRED, "$", "The file begins with a byte order mark: left out.")
         )
     _check_encoding(text, path)
-    body: Any = memoryview(text)[start:] if start else text
+    body = memoryview(text)[start:]
     try:
-        sections = _decode_top(body, path)
+        sections = _decode_top(body, path, start)
     except CocoFileError:
-        # Strict parsers refuse NaN and Infinity; real files have them. Only then is a patched copy made.
-        patched = _without_constants(text) if text.find(b"NaN") >= 0 or text.find(b"Infinity") >= 0 else None
-        if patched is None:
+        marked = _with_marks(file, text)
+        if marked is None:
             raise
-        body = memoryview(patched)[start:]
-        sections = _decode_top(body, path)
+        body = memoryview(marked)[start:]
+        sections = _decode_top(body, path, start)
     for name in _repeated_keys(body, sections):
         raise CocoFileError("repeated_section", f"The section {name!r} stands twice at the top level; keep one.")
     _check_sections(sections)
@@ -180,7 +187,7 @@ def _check_encoding(text: mmap.mmap, path: Path) -> None:
             ) from None
 
 
-def _decode_top(body: Any, path: Path) -> dict[str, msgspec.Raw]:
+def _decode_top(body: memoryview, path: Path, start: int) -> dict[str, msgspec.Raw]:
     try:
         return _sections.decode(body)
     except RecursionError:
@@ -192,18 +199,22 @@ def _decode_top(body: Any, path: Path) -> dict[str, msgspec.Raw]:
             "not_an_object",
             f"The top level of {path.name} is {kind}; expected an object with 'images'.{hint}",
         ) from None
+    except UnicodeDecodeError:
+        raise CocoFileError("bad_json", f"The name of a section of {path.name} holds half a surrogate pair.") from None
     except msgspec.DecodeError as error:
-        offset = _byte_of(str(error), len(body))
+        offset = start + _byte_of(str(error), len(body))
         raise CocoFileError(
             "bad_json",
-            f"{path.name} is not valid JSON: {_plain(str(error))} at byte {offset:,} of {len(body):,}.",
+            f"{path.name} is not valid JSON: {_plain(str(error))} at byte {offset:,} of {start + len(body):,}.",
             offset=offset,
         ) from None
 
 
 def _byte_of(message: str, size: int) -> int:
     found = re.search(r"byte (\d+)", message)
-    return int(found[1]) if found else size
+    if not found:
+        return size
+    return int(found[1]) - ("trailing characters" in message)  # there msgspec names the byte after
 
 
 def _plain(message: str) -> str:
@@ -220,26 +231,51 @@ def _too_deep(path: str) -> CocoFileError:
     )
 
 
-def _without_constants(text: mmap.mmap) -> bytes:
-    """A copy of the file in which NaN and Infinity are strings of the same length that no name can equal."""
-    return TOKENS.sub(lambda match: STAND_INS.get(match[0], match[0]), text)
+def _with_marks(file: IO[bytes], text: mmap.mmap) -> mmap.mmap | None:
+    """A private copy of the mapped file, in memory only where it differs; None if it has nothing odd.
 
-
-def _repeated_keys(body: Any, sections: dict[str, msgspec.Raw]) -> list[str]:
-    """Top-level keys that stand twice; the parser would silently keep the last.
-
-    The text that the kept sections do not account for is only punctuation and white space, unless one is missing.
+    NaN, Infinity and halves of surrogate pairs get a mark of the same length in their place (values.BAD).
     """
-    spare = len(body) - sum(len(bytes(name, "utf-8")) + len(memoryview(raw)) + 4 for name, raw in sections.items())
-    if spare < 64 * (len(sections) + 2):
-        return []
-    view, names, at = memoryview(body), [], 0
-    while (at := _next(view, at, b'"')) >= 0:
-        end = _value_end(view, at)
-        names.append(msgspec.json.decode(view[at:end], type=str))
-        at = _next(view, end, b":") + 1
-        at = _value_end(view, at)
+    copy: mmap.mmap | None = None
+    for start, mark in _marks(text):
+        if copy is None:
+            copy = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+        copy[start : start + len(mark)] = mark
+    return copy
+
+
+def _marks(text: mmap.mmap) -> Iterator[tuple[int, bytes]]:
+    at = 0
+    while found := ODD.match(text, at):
+        start, at = found.span("odd")
+        if text[start] != 0x22:
+            yield start, b'"' + values.BAD + text[start : at - 3] + b'"'
+            continue
+        for escape in ESCAPE.finditer(text[start:at]):
+            if escape["half"]:
+                yield start + escape.start(), values.BAD
+
+
+def _repeated_keys(body: memoryview, sections: dict[str, msgspec.Raw]) -> list[str]:
+    """Top-level keys that stand twice; the parser would silently keep the last."""
+    names: list[str] = []
+    at = 0
+    while (at := _next(body, at, b'"')) >= 0:
+        end = _value_end(body, at)
+        names.append(msgspec.json.decode(body[at:end], type=str))
+        at = _next(body, end, b":") + 1
+        while body[at] in b" \t\r\n":
+            at += 1
+        kept = memoryview(sections[names[-1]])
+        at = at + len(kept) if _equal(body[at : at + len(kept)], kept) else _value_end(body, at)
     return [name for name in dict.fromkeys(names) if names.count(name) > 1]
+
+
+def _equal(one: memoryview, other: memoryview) -> bool:
+    """Whether two stretches are the same; memoryview's own comparison goes byte by byte."""
+    if len(one) != len(other):
+        return False
+    return all(bytes(one[at : at + PIECE]) == bytes(other[at : at + PIECE]) for at in range(0, len(one), PIECE))
 
 
 def _next(view: memoryview, at: int, mark: bytes) -> int:
@@ -289,10 +325,14 @@ def _decode_records(name: str, raw: msgspec.Raw) -> list[Any]:
 def _keep_section(document: Document, name: str, raw: bytes) -> None:
     path = f"$.{name}"
     try:
-        if raw.count(b"[") + raw.count(b"{") > values.MAX_DEPTH and values.depth_of(raw) > values.MAX_DEPTH:
+        if values.nested_too_deep(raw):
             raise _too_deep(path)
-        if values.NOT_A_NUMBER in raw:
-            raise values.Unfit("not_a_number", "it holds NaN or Infinity")
+        if values.BAD in raw:
+            raise values.Unfit(*values.flaw_of_file(raw))
+        if len(raw) > MAX_SECTION:
+            raise values.Unfit("section_too_large", f"it has {len(raw):,} bytes; {MAX_SECTION:,} is the most")
+        if values.LONG_NUMBER.search(raw):  # perhaps inside of a string: looked at closer
+            values.check(raw)
         if "\0" in name:
             raise values.Unfit("nul_character", "its name holds the NUL character")
     except values.Unfit as found:

@@ -10,8 +10,11 @@ import msgspec
 from annotations.coco import values
 from annotations.coco.problems import Action, CocoFileError, Problem, Quarantine, Reporter, excerpt
 
-MAX_NAME = 1_000  # characters of a file name
+MAX_NAME = 1_000  # characters of a file name or of an id that is a text
+MAX_NAME_BYTES = 2_500  # in UTF-8: an entry of PostgreSQL's index of file names holds 2,704
 MAX_SIDE = 2**31 - 1  # pixels
+TEXT_IDS = 2**62  # numbers that stand for ids that are texts begin here
+MAX_RECORD = 64 * 1024 * 1024  # bytes
 
 fields_of = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _key = msgspec.json.encode
@@ -54,7 +57,7 @@ class ImageTable:
 def text_id(text: str) -> int:
     """The number that stands for an id that is a text: the same in every file, and above all ids that files use."""
     digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big") >> 2 | 1 << 62
+    return TEXT_IDS | int.from_bytes(digest, "big") >> 2
 
 
 def record_id(raw: bytes) -> tuple[int, str | None] | None:
@@ -72,12 +75,15 @@ def record_id(raw: bytes) -> tuple[int, str | None] | None:
     return (number, None) if -values.INT64 <= number < values.INT64 else None
 
 
-def take_id(raw: bytes | None, name: str, path: str, report: Reporter) -> tuple[int, str | None]:
-    """The id in field `name`, told as a repair where it was no integer; Quarantine if there is none to be had."""
+def take_id(raw: bytes | None, name: str, path: str, report: Reporter, *, texts: bool = True) -> tuple[int, str | None]:
+    """The id in field `name`, told as a repair where it was no integer; Quarantine if there is none to be had.
+
+    `texts` says whether it may be a text that is no number.
+    """
     if raw is None:
         raise Quarantine(f"{name}_missing", f"The record has no {name!r}.", f"Give it a whole number as {name!r}.")
     found = record_id(raw)
-    if found is None:
+    if found is None or (found[1] is not None and not texts):
         raise Quarantine(
             f"{name}_invalid",
             f"{name!r} is {excerpt(raw[:80])}; expected a whole number below 2^63.",
@@ -99,18 +105,21 @@ def take_id(raw: bytes | None, name: str, path: str, report: Reporter) -> tuple[
 
 def record_fields(raw: bytes, path: str) -> dict[str, bytes]:
     """The record's fields as JSON text; Quarantine if it is no object or has a key twice."""
+    if len(raw) > MAX_RECORD:
+        raise Quarantine("record_too_large", f"The record has {len(raw):,} bytes; {MAX_RECORD:,} is the most.")
     try:
         found = fields_of(raw)
     except msgspec.ValidationError:
         raise Quarantine("not_an_object", "The record is no object.", "Expected an object {...}.") from None
     except RecursionError:
         raise too_deep(path) from None
-    except msgspec.DecodeError as error:  # only keys are decoded here
-        raise Quarantine("bad_key", f"A key cannot be read: {error}.", "Remove or correct it.") from None
+    except values.UNREADABLE:  # only keys are decoded here
+        raise Quarantine("lone_surrogate", "A key holds half of a surrogate pair.", "Correct it.") from None
     fields = {name: bytes(value) for name, value in found.items()}
     if raw.count(b":") != len(fields):
-        inner = sum(value.count(b":") for value in fields.values()) + sum(name.count(":") for name in fields)
-        if raw.count(b":") != inner + len(fields):
+        inner = sum(value.count(b":") for value in fields.values())
+        # A key's own colon may be written \u003a, and so be missed in the text.
+        if raw.count(b":") != inner + len(fields) or any(":" in name for name in fields):
             try:
                 values.check(raw)
             except values.Unfit as unfit:
@@ -156,7 +165,9 @@ def without_fields(raw: bytes, names: Sequence[str]) -> bytes:
 
 
 def quarantined(path: str, reason: Quarantine, raw: bytes) -> Problem:
-    """The problem that tells of a record left out."""
+    """The problem that tells of a record left out; CocoFileError if it is nested so deep that the file is refused."""
+    if values.nested_too_deep(raw):
+        raise too_deep(path)
     return Problem(reason.code, Action.QUARANTINED, path + reason.at, reason.message, reason.fix, excerpt(raw))
 
 
@@ -166,7 +177,7 @@ def check_keys(section: str, records: Sequence[Any], expected: dict[str, tuple[s
     for raw in records[:200]:
         try:
             found.update(fields_of(raw))
-        except (msgspec.DecodeError, RecursionError):
+        except (*values.UNREADABLE, RecursionError):
             continue
     for name, others in expected.items():
         likes = [other for other in found if other in others or _folded(other) == _folded(name)]
@@ -208,7 +219,7 @@ def read_images(records: Sequence[Any], table: ImageTable, report: Reporter) -> 
 
 
 def _same_id_again(record: ImageRecord, raw: bytes, first: bytes, report: Reporter, path: str) -> None:
-    if msgspec.json.decode(raw) == msgspec.json.decode(first or b"null"):
+    if values.same(raw, first):
         report(
             Problem(
                 "duplicate_image",
@@ -261,10 +272,11 @@ def _file_name(fields: dict[str, bytes], path: str, report: Reporter) -> str | N
             )
         )
         return None
-    if len(name) > MAX_NAME:
+    if len(name) > MAX_NAME or len(name.encode()) > MAX_NAME_BYTES:
         raise Quarantine(
             "file_name_too_long",
-            f"'file_name' has {len(name):,} characters; {MAX_NAME:,} is the most.",
+            f"'file_name' has {len(name):,} characters ({len(name.encode()):,} bytes); "
+            f"{MAX_NAME:,} ({MAX_NAME_BYTES:,} bytes) is the most.",
             at=".file_name",
         )
     del fields["file_name"]
@@ -276,32 +288,15 @@ def _side(fields: dict[str, bytes], name: str, path: str, report: Reporter) -> i
     if raw is None:
         report(Problem(f"{name}_missing", Action.KEPT, path, f"The image has no {name!r}."))
         return None
-    try:
-        side = int(raw)
-    except ValueError:
-        whole = values.as_integer(raw)
-        if whole is None:
-            report(
-                Problem(
-                    f"{name}_invalid",
-                    Action.KEPT,
-                    f"{path}.{name}",
-                    f"{name!r} is {excerpt(raw[:80])}: kept as it is.",
-                )
-            )
-            return None  # stays among the other fields, to the letter
-        report(
-            Problem(
-                f"{name}_not_integer",
-                Action.REPAIRED,
-                f"{path}.{name}",
-                f"{name!r} was {excerpt(raw[:80])}: read as {whole}.",
-            )
-        )
-        side = whole
-    if not 0 <= side <= MAX_SIDE:
-        raise Quarantine(f"{name}_invalid", f"{name!r} is {side}; expected pixels from 1 to {MAX_SIDE}.", at=f".{name}")
+    whole = values.as_integer(raw)
+    if whole is None or not 0 <= whole <= MAX_SIDE:
+        found = f"{name!r} is {excerpt(raw[:80])}; expected pixels from 1 to {MAX_SIDE}: kept as it is."
+        report(Problem(f"{name}_invalid", Action.KEPT, f"{path}.{name}", found))
+        return None  # stays among the other fields, to the letter
+    if raw != b"%d" % whole:
+        told = f"{name!r} was {excerpt(raw[:80])}: read as {whole}."
+        report(Problem(f"{name}_not_integer", Action.REPAIRED, f"{path}.{name}", told))
     del fields[name]
-    if side == 0:
+    if whole == 0:
         report(Problem(f"{name}_zero", Action.KEPT, f"{path}.{name}", f"{name!r} is 0."))
-    return side
+    return whole

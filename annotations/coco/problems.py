@@ -48,6 +48,11 @@ class Problem:
 Reporter = Callable[[Problem], None]
 
 
+def printable(text: str) -> str:
+    """The text as UTF-8 can hold it: names of files on disk need not be."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
+
+
 class CocoFileError(ServiceError):
     """The file as a whole cannot be imported; nothing of it was stored.
 
@@ -58,6 +63,7 @@ class CocoFileError(ServiceError):
 
     def __init__(self, code: str, message: str, *, offset: int | None = None, path: str = "$") -> None:
         detail = {"code": code, "path": path}
+        message = printable(message)
         super().__init__(message, detail=detail if offset is None else {**detail, "offset": offset})
         self.code = code
         self.offset = offset
@@ -75,7 +81,15 @@ class Quarantine(Exception):
         self.at = at  # the rest of the path inside the record, such as ".bbox"
 
 
+# What document.py put in the place of what JSON does not have -> what stood there.
+STAND_INS = ((b'"\xff"', b"NaN"), (b'"\xffInfin"', b"Infinity"), (b'"\xff-Infin"', b"-Infinity"), (b"\xffu", b"\\u"))
+
+
 def excerpt(raw: bytes) -> str:
-    """The start of a record's text, for showing it with its problem."""
-    text = raw[: RAW_LIMIT * 4].decode("utf-8", "replace")
+    """The start of a record's text as it stood in the file, for showing it with its problem."""
+    start = raw[: RAW_LIMIT * 4]
+    if b"\xff" in start:
+        for stand_in, original in STAND_INS:
+            start = start.replace(stand_in, original)
+    text = start.decode("utf-8", "replace")
     return text if len(text) <= RAW_LIMIT else text[: RAW_LIMIT - 1] + "…"

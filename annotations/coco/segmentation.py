@@ -11,7 +11,7 @@ MIN_POLYGON = 6  # numbers: three points
 _polygons = msgspec.json.Decoder(list[list[float]])
 _flat = msgspec.json.Decoder(list[float])
 _parts = msgspec.json.Decoder(list[msgspec.Raw])
-_loose = msgspec.json.Decoder(list[list[float | str]])
+_loose = msgspec.json.Decoder(list[list[msgspec.Raw]])
 
 
 class Rle(msgspec.Struct):
@@ -26,20 +26,10 @@ Bounds = tuple[float, float, float, float]
 
 
 class Segmentation(msgspec.Struct, gc=False):
-    """What was found: the text to store, the bounds (left, top, right, bottom) in pixels if there are any."""
+    """What was found: the text to store, and its left, top, right and bottom in pixels, if there are any."""
 
     text: bytes
     bounds: Bounds | None = None
-
-
-def bounds_of(parts: list[list[float]]) -> Bounds:
-    """Left, top, right, bottom of polygons."""
-    return (
-        min(min(part[::2]) for part in parts),
-        min(min(part[1::2]) for part in parts),
-        max(max(part[::2]) for part in parts),
-        max(max(part[1::2]) for part in parts),
-    )
 
 
 def read_segmentation(raw: bytes, width: int, height: int, path: str, report: Reporter) -> Segmentation:
@@ -51,7 +41,7 @@ def read_segmentation(raw: bytes, width: int, height: int, path: str, report: Re
             parts = _polygons.decode(raw)
         except msgspec.DecodeError:
             return _odd_polygons(raw, path, report)
-        if len(raw) > 40 * sum(map(len, parts)) + 1024 and values.LONG_NUMBER.search(raw):
+        if values.has_long_number(raw):
             raise Quarantine("number_too_long", "A coordinate has too many digits.", at=".segmentation")
         return _checked(raw, parts, path, report)
     if raw[:1] == b"{":
@@ -76,21 +66,24 @@ def _fit(raw: bytes) -> None:
 
 
 def _checked(raw: bytes, parts: list[list[float]], path: str, report: Reporter) -> Segmentation:
-    good: list[list[float]] = []
+    good, left, top, right, bottom = 0, FAR, FAR, -FAR, -FAR
     for part in parts:
         if len(part) >= MIN_POLYGON and not len(part) & 1:
-            if max(part) > FAR or min(part) < -FAR:
+            across, down = part[::2], part[1::2]
+            x, y, x2, y2 = min(across), min(down), max(across), max(down)
+            if x2 > FAR or y2 > FAR or x < -FAR or y < -FAR:
                 raise Quarantine(
                     "polygon_far_out",
                     f"A point lies beyond {FAR:,.0f} pixels.",
                     "Correct the polygon.",
                     at=".segmentation",
                 )
-            good.append(part)
-    if (b"e" in raw or b"E" in raw) and values.LONG_NUMBER.search(raw):
-        raise Quarantine("number_too_long", "A coordinate has an exponent beyond any use.", at=".segmentation")
-    if len(good) == len(parts):
-        return Segmentation(raw, bounds_of(good) if good else None)
+            good += 1
+            left, top = (x if x < left else left), (y if y < top else top)
+            right, bottom = (x2 if x2 > right else right), (y2 if y2 > bottom else bottom)
+    bounds = (left, top, right, bottom) if good else None
+    if good == len(parts):
+        return Segmentation(raw, bounds)
     kept = []
     for index, text in enumerate(_parts.decode(raw)):
         numbers = len(parts[index])
@@ -107,15 +100,15 @@ def _checked(raw: bytes, parts: list[list[float]], path: str, report: Reporter) 
                 excerpt(bytes(text)),
             )
         )
-    return Segmentation(b"[" + b",".join(kept) + b"]", bounds_of(good) if good else None)
+    return Segmentation(b"[" + b",".join(kept) + b"]", bounds)
 
 
 def _odd_polygons(raw: bytes, path: str, report: Reporter) -> Segmentation:
     """A flat list, numbers in strings, or something else that is no list of lists of numbers."""
-    if values.NOT_A_NUMBER in raw or values.LONG_NUMBER.search(raw):
-        raise Quarantine(
-            "not_a_number", "A coordinate is no finite number.", "Correct the polygon.", at=".segmentation"
-        )
+    if values.BAD in raw:
+        raise Quarantine(*values.flaw_of_file(raw), "Correct the polygon.", at=".segmentation")
+    if values.LONG_NUMBER.search(raw):
+        raise Quarantine("number_too_long", "A coordinate has too many digits.", at=".segmentation")
     try:
         numbers = _flat.decode(raw)
     except msgspec.DecodeError:
@@ -132,7 +125,7 @@ def _odd_polygons(raw: bytes, path: str, report: Reporter) -> Segmentation:
         return _checked(b"[" + raw + b"]", [numbers], path, report)
     try:
         rows = _loose.decode(raw)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         raise Quarantine(
             "segmentation_invalid",
             f"'segmentation' is {excerpt(raw[:80])}; expected lists of numbers or an RLE.",
@@ -141,7 +134,7 @@ def _odd_polygons(raw: bytes, path: str, report: Reporter) -> Segmentation:
         ) from None
     texts = []
     for row in rows:
-        tokens = [values.as_number(str(item).encode()) for item in row]
+        tokens = [values.as_number(bytes(item)) for item in row]
         if None in tokens:
             raise Quarantine("segmentation_invalid", "A coordinate is a text that is no number.", at=".segmentation")
         texts.append(b"[" + b",".join(token for token in tokens if token) + b"]")

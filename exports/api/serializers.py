@@ -65,4 +65,11 @@ class StartExportSerializer(serializers.Serializer):
     package = serializers.BooleanField(
         required=False, default=False, help_text="A zip with a file per split and kind, rather than one JSON file."
     )
+    sources = serializers.ListField(
+        child=serializers.CharField(max_length=100),
+        required=False,
+        default=list,
+        max_length=50,
+        help_text="Predictions of these sources too; `*` is all. By default only what people have drawn.",
+    )
     pictures = serializers.BooleanField(required=False, default=False, help_text="The pictures too, in a zip.")

@@ -36,6 +36,9 @@ class Command(ServiceCommand):
         parser.add_argument(
             "--kind", default="", choices=["", "objects", "captions", "panoptic"], help="of annotations"
         )
+        parser.add_argument(
+            "--source", action="append", default=[], metavar="NAME", help="predictions of this source too; * is all"
+        )
         parser.add_argument("--images", action="store_true", help="the pictures too (zip or folder)")
         parser.add_argument("--owner", metavar="EMAIL", help="whose project, where several have the same name")
 
@@ -47,7 +50,9 @@ class Command(ServiceCommand):
         folder = out.is_dir() or (not out.suffix and not packed)
         if options["images"] and not (packed or folder):
             raise ServiceError(f"{out.name} is one file; with --images name a .zip or a folder with --out.")
-        wanted = services.Wanted(options["q"], options["split"], options["kind"], packed or folder, options["images"])
+        wanted = services.Wanted(
+            options["q"], options["split"], options["kind"], packed or folder, options["images"], options["source"]
+        )
         with bar() as progress:
             rendered = services.with_selection(
                 project, wanted, lambda selection: _write(selection, out, wanted, folder, progress)

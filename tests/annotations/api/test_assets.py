@@ -1,0 +1,243 @@
+"""Lists of images over HTTP: filtered, sorted, trimmed, counted, conditional; and facets of them."""
+
+from collections import Counter
+
+import pytest
+from django.db import connection
+
+from annotations import counting, sampling
+from annotations.models import Annotation, Category
+from assets.models import ImageAsset, Split
+from tests.annotations.query import oracle
+from tests.annotations.query.records import CATEGORIES, PICTURES, store
+
+from annotations.query import parse  # isort: skip
+
+MANY = """
+    INSERT INTO assets_imageasset (project_id, split_id, coco_id, position, file_name, width, height, tags, issues,
+        status, metadata, annotation_count, checksum, uri, thumbnail_uri, format)
+    SELECT %s, %s, n, n, n || '.jpg', n %% 7, n, ARRAY['tag' || n %% 4], '{}', 'ready', '{}', 0, '', '', '', ''
+    FROM generate_series(1, %s) AS n
+"""
+
+
+def fill(project, number):
+    """So many images, a quarter of them with each of four tags."""
+    split = Split.objects.create(project=project, name="many")
+    with connection.cursor() as cursor:
+        cursor.execute(MANY, [project.pk, split.pk, number])
+
+
+@pytest.fixture
+def pictures(project):
+    """The small data set of the query language's tests."""
+    return store(project, PICTURES)
+
+
+@pytest.mark.parametrize("path", ["assets", "assets/facets", "assets/query/complete", "assets/query/explain"])
+def test_strangers_get_404_and_nobody_401(path, at, as_stranger, as_nobody, as_viewer):
+    assert as_stranger.get(at(path)).status_code == 404
+    assert as_nobody.get(at(path)).status_code == 401
+    assert as_viewer.get(at(path)).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["assets", "assets/facets", "assets/query/explain"])
+def test_a_query_with_a_mistake_is_told_with_its_column(path, at, as_viewer):
+    answer = as_viewer.get(at(path), {"q": "tag:car widht>3"})
+    assert answer.status_code == 400
+    assert answer.json()["detail"]["column"] == 9
+    assert "q" in answer.json()["fieldErrors"]
+
+
+@pytest.mark.parametrize(
+    ("path", "given"),
+    [
+        ("assets", {"sort": "owner__password"}),
+        ("assets", {"fields": "id,project__owner"}),
+        ("assets", {"page_size": "x"}),
+        ("assets", {"cursor": "x"}),
+        ("assets/facets", {"facets": "owner"}),
+        ("assets/facets", {"limit": "-1"}),
+        ("assets/query/complete", {"cursor": "1e9"}),
+    ],
+)
+def test_what_is_not_on_the_list_is_refused(path, given, at, as_viewer):
+    answer = as_viewer.get(at(path), given)
+    assert answer.status_code == 400
+    assert list(answer.json()["fieldErrors"]) == list(given)
+
+
+@pytest.mark.parametrize(
+    "sort", ["id", "file", "width", "height", "annotations", "status", "split", "created", "updated"]
+)
+@pytest.mark.parametrize("sign", ["", "-"])
+def test_pages_in_any_order_hold_every_image_once_and_lead_back(sort, sign, at, as_viewer, project):
+    fill(project, 23)
+    ImageAsset.objects.filter(coco_id__lte=4).update(width=None, file_name=None)
+    whole = [row["id"] for row in as_viewer.get(at("assets"), {"sort": sign + sort}).json()["results"]]
+    assert len(whole) == len(set(whole)) == 23
+    answer = as_viewer.get(at("assets"), {"sort": sign + sort, "page_size": 5}).json()
+    pages = [answer]
+    while answer["next"]:
+        answer = as_viewer.get(answer["next"]).json()
+        pages.append(answer)
+    assert [row["id"] for page in pages for row in page["results"]] == whole
+    back = [answer]
+    while answer["previous"]:
+        answer = as_viewer.get(answer["previous"]).json()
+        back.append(answer)
+    assert [row["id"] for page in reversed(back) for row in page["results"]] == whole
+
+
+def test_only_the_fields_that_are_asked_for_are_answered_and_read(at, as_viewer, pictures, statements):
+    with statements() as sent:
+        rows = as_viewer.get(at("assets"), {"fields": "id, tags", "sort": "-width", "count": "false"}).json()["results"]
+    assert {tuple(row) for row in rows} == {("id", "tags")}
+    assert len(rows) == len(PICTURES)
+    assert "metadata" not in sent[-1]
+    assert "assets_split" not in sent[-1]
+    rows = as_viewer.get(at("assets"), {"fields": "split,coco_id"}).json()["results"]
+    assert {row["split"] for row in rows} == {"train", "val", ""}
+
+
+def test_counts_are_exact_up_to_the_cap_and_marked_above(at, as_viewer, project, monkeypatch):
+    fill(project, 40)
+    found = as_viewer.get(at("assets"), {"q": "tag:tag1", "page_size": 3}).json()
+    assert (found["count"], found["count_is_exact"], len(found["results"])) == (10, True, 3)
+    assert as_viewer.get(at("assets"), {"q": "tag:none"}).json()["count"] == 0
+    assert as_viewer.get(at("assets"), {"count": "false"}).json()["count"] is None
+    monkeypatch.setattr(counting.settled, "__defaults__", (5,))
+    monkeypatch.setattr(counting.CappedCount.__init__, "__defaults__", (5,))
+    found = as_viewer.get(at("assets")).json()
+    assert found["count"] >= 6
+    assert found["count_is_exact"] is False
+
+
+def test_an_empty_page_behind_the_last_row_still_tells_the_count(at, as_viewer, project):
+    fill(project, 6)
+    first = as_viewer.get(at("assets"), {"page_size": 3}).json()
+    ImageAsset.objects.filter(coco_id__gt=3).delete()
+    assert as_viewer.get(first["next"]).json() | {"next": 0, "previous": 0} == {
+        "results": [], "count": 3, "count_is_exact": True, "next": 0, "previous": 0,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("path", "most"), [("assets", 6), ("annotations", 6), ("categories", 4), ("bulk-edits", 4), ("assets/facets", 7)]
+)
+@pytest.mark.parametrize("rows", [1, 60])
+def test_a_list_takes_few_statements_whatever_its_length(path, most, rows, at, as_viewer, project, statements):
+    fill(project, rows)
+    categories = [Category(project=project, coco_id=number, name=f"c{number}") for number in range(rows)]
+    Category.objects.bulk_create(categories)
+    for image in ImageAsset.objects.filter(project=project):
+        Annotation.objects.create(
+            project=project, split_id=image.split_id, image=image, category=categories[0], coco_id=image.coco_id
+        )
+    q = "" if path in ("categories", "bulk-edits") else "split:many category:(c0 OR c1) width>=0"
+    with statements() as sent:
+        assert as_viewer.get(at(path), {"q": q, "page_size": 500}).status_code == 200
+    assert len(sent) <= most, "\n".join(sent)
+
+
+def test_an_estimated_list_takes_six_statements(at, as_viewer, project, statements, monkeypatch):
+    fill(project, 30)
+    monkeypatch.setattr(counting.settled, "__defaults__", (5,))
+    monkeypatch.setattr(counting.CappedCount.__init__, "__defaults__", (5,))
+    with statements() as sent:
+        assert as_viewer.get(at("assets"), {"q": "split:many -category:x"}).json()["count_is_exact"] is False
+    assert len(sent) <= 6, "\n".join(sent)
+
+
+# --- Conditional requests ---------------------------------------------------------------------------------------------
+
+
+def test_an_unchanged_list_is_304_until_somebody_writes(at, as_viewer, as_curator, pictures, statements):
+    first = as_viewer.get(at("assets"), {"q": "tag:car"})
+    tag = first.headers["ETag"]
+    with statements() as sent:
+        again = as_viewer.get(at("assets"), {"q": "tag:car"}, headers={"If-None-Match": f'"x", {tag}'})
+    assert (again.status_code, again.content, len(sent)) == (304, b"", 2)
+    assert as_viewer.get(at("assets"), {"q": "tag:bus"}, headers={"If-None-Match": tag}).status_code == 200
+    image = first.json()["results"][0]["id"]
+    assert as_curator.patch(at(f"assets/{image}"), {"add_tags": ["x"]}).status_code == 200
+    assert as_viewer.get(at("assets"), {"q": "tag:car"}, headers={"If-None-Match": tag}).status_code == 200
+
+
+def test_what_counts_from_the_clock_has_no_etag(at, as_viewer, pictures):
+    for q in ("created>-7d", "-(tag:x OR updated:-2d..2026-01-01)"):
+        assert "ETag" not in as_viewer.get(at("assets"), {"q": q}).headers
+    assert "ETag" in as_viewer.get(at("assets"), {"q": "created>2026-01-01"}).headers
+
+
+def test_an_etag_with_links_ends_before_the_links_do(at, as_viewer, pictures, monkeypatch, settings):
+    clock = [1_000_000_000.0]
+    monkeypatch.setattr("annotations.api.conditional.time.time", lambda: clock[0])
+    with_links = as_viewer.get(at("assets")).headers["ETag"]
+    without = as_viewer.get(at("assets"), {"fields": "id"}).headers["ETag"]
+    clock[0] += settings.MEDIA_LINK_SECONDS / 2
+    assert as_viewer.get(at("assets"), headers={"If-None-Match": with_links}).status_code == 200
+    assert as_viewer.get(at("assets"), {"fields": "id"}, headers={"If-None-Match": without}).status_code == 304
+
+
+def test_a_stale_edit_is_412(at, as_curator, pictures):
+    image = as_curator.get(at("assets")).json()["results"][0]["id"]
+    tag = as_curator.get(at(f"assets/{image}")).headers["ETag"]
+    assert as_curator.patch(at(f"assets/{image}"), {"tags": ["a"]}, headers={"If-Match": tag}).status_code == 200
+    stale = as_curator.patch(at(f"assets/{image}"), {"tags": ["b"]}, headers={"If-Match": tag})
+    assert stale.status_code == 412
+    assert stale.json()["detail"] == {"version": 2}
+
+
+# --- Facets -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("q", ["", "tag:car", "category:car", "-tag:*", "has(area>1000)", "tag:nothing"])
+def test_facets_are_what_the_oracle_counts(q, at, as_viewer, pictures):
+    letters = oracle.images(parse(q), PICTURES)
+    chosen = [picture for picture in PICTURES if picture.letter in letters]
+    named = [{CATEGORIES[thing.category][0] for thing in one.things if thing.category} for one in chosen]
+    expected = {
+        "tags": Counter(tag for one in chosen for tag in one.tags),
+        "categories": Counter(name for names in named for name in names),
+        "splits": Counter(one.split for one in chosen),
+        "statuses": Counter(one.status for one in chosen),
+        "issues": Counter(issue for one in chosen for issue in one.issues),
+    }
+    found = as_viewer.get(at("assets/facets"), {"q": q}).json()
+    assert (found["count"], found["exact"], found["sample"]) == (len(chosen), True, None)
+    for name, counts in expected.items():
+        assert {each["value"]: each["count"] for each in found[name]} == counts, name
+        numbers = [each["count"] for each in found[name]]
+        assert numbers == sorted(numbers, reverse=True)
+
+
+def test_facets_that_are_asked_for_are_limited(at, as_viewer, pictures):
+    found = as_viewer.get(at("assets/facets"), {"facets": "tags,splits", "limit": 1}).json()
+    assert found["tags"] == [{"value": "car", "count": 2}]
+    assert "issues" not in found
+
+
+def test_facets_of_many_images_are_estimated_and_say_so(at, as_viewer, project, monkeypatch):
+    fill(project, 1_000)
+    monkeypatch.setattr("annotations.facets.CAP", 100)
+    monkeypatch.setattr(sampling, "RUN", 2)
+    monkeypatch.setattr(sampling.spread, "__defaults__", (200,))
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE assets_imageasset")
+    found = as_viewer.get(at("assets/facets"), {"facets": "tags"}).json()
+    assert (found["exact"], found["count_is_exact"]) == (False, False)
+    assert 150 <= found["sample"] <= 200
+    assert [each["value"] for each in found["tags"]] == ["tag0", "tag1", "tag2", "tag3"] or len(found["tags"]) == 4
+    for each in found["tags"]:
+        assert 150 <= each["count"] <= 350
+
+
+# --- What a query means -----------------------------------------------------------------------------------------------
+
+
+def test_explain_tells_the_canonical_form_and_managers_the_plan(at, as_viewer, as_manager, pictures):
+    found = as_viewer.get(at("assets/query/explain"), {"q": "  tag:car   AND width>=3"}).json()
+    assert found == {"canonical": "tag:car width>=3", "count": 2, "count_is_exact": True, "plan": None}
+    plan = as_manager.get(at("assets/query/explain"), {"q": "tag:car"}).json()["plan"]
+    assert any("assets_imageasset" in line for line in plan)
