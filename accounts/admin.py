@@ -40,7 +40,7 @@ admin.site.login_form = LoginForm
 
 
 @admin.register(User)
-class UserAdmin(DjangoUserAdmin, ServiceAdmin):
+class UserAdmin(DjangoUserAdmin, ServiceAdmin):  # type: ignore[misc]
     """Users. Who is no global admin does not see this page, whatever Django permissions somebody gave."""
 
     form = UserChangeForm

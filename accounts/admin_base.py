@@ -4,15 +4,50 @@ from collections.abc import Callable
 from typing import Any
 
 from django.contrib import messages
+from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
+from django.utils.functional import cached_property
 from unfold.admin import ModelAdmin
 
 from accounts.errors import ServiceError
 
+COUNTED = 10_000  # rows; nobody turns more pages than these, they search
+
+
+class CappedPaginator(Paginator):
+    """Pages of a list that may be long: counts no more than the first rows, and pages through no more than those."""
+
+    @cached_property
+    def count(self) -> int:
+        """How many rows there are, at most `COUNTED`."""
+        rows: Any = self.object_list
+        return int(rows.order_by().values("pk")[:COUNTED].count())
+
 
 class ServiceAdmin(ModelAdmin):
     """Pages whose changes go through the services: what those refuse is said on the page, and nothing is changed."""
+
+    warn_unsaved_form = True
+    show_full_result_count = False  # a second count of every list, to say how many rows the search left out
+
+    def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:
+        """Whether an address may filter by this: by what the list offers as filters and by ids, and by nothing else."""
+        offered = {
+            name if isinstance(name, str) else name[0] for name in self.list_filter if not isinstance(name, type)
+        }
+        offered |= {self.date_hierarchy, self.opts.pk.name, "pk"}
+        # Filters that are classes name their own parameter; Django looks at lookups before they take theirs.
+        offered |= {getattr(given, "parameter_name", None) for given in self.list_filter if isinstance(given, type)}
+        field = lookup.split("__")[0]
+        return field in offered and super().lookup_allowed(lookup, value, request)
+
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        """The list; where nothing narrows it there is nothing to "show all" of."""
+        found = super().get_changelist_instance(request)
+        if not found.query and not found.has_active_filters:
+            found.full_result_count = found.result_count
+        return found
 
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         """Add or change."""

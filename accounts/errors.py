@@ -64,3 +64,21 @@ class TooManyRequests(ServiceError):
     def __init__(self, message: str, *, retry_after: int) -> None:
         super().__init__(message, detail={"retryAfter": retry_after})
         self.retry_after = retry_after
+
+
+class NoSpace(ServiceError):
+    """The disk is full; what was begun has been taken back."""
+
+    status = HTTPStatus.INSUFFICIENT_STORAGE
+
+
+class Locked(ServiceError):
+    """Another request is at it right now."""
+
+    status = HTTPStatus.LOCKED
+
+
+class Gone(ServiceError):
+    """It was there and has run out."""
+
+    status = HTTPStatus.GONE

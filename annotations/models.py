@@ -1,5 +1,6 @@
 """Categories, annotations, the parts of COCO documents around them, and imports."""
 
+import uuid
 from typing import Any, Self
 
 from django.contrib.postgres.fields import ArrayField
@@ -164,6 +165,11 @@ class Annotation(models.Model):
         ]
         indexes = [
             models.Index(fields=["project", "category", "image"], name="annotations_by_category"),
+            models.Index(
+                fields=["project", "source", "split"],
+                condition=models.Q(is_machine=True),
+                name="annotations_by_machine",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -171,17 +177,27 @@ class Annotation(models.Model):
 
 
 class ImportJob(models.Model):
-    """One COCO file with its pictures on its way into a project."""
+    """COCO files, pictures or predictions on their way into a project."""
+
+    class What(models.TextChoices):
+        COCO = "coco", _("COCO")
+        IMAGES = "images", _("pictures")  # for records that are there already
+        PREDICTIONS = "predictions", _("predictions")
 
     project = models.ForeignKey(
         Project, on_delete=models.CASCADE, related_name="import_jobs", verbose_name=_("project")
     )
     task = models.OneToOneField(Task, on_delete=models.CASCADE, related_name="import_job", verbose_name=_("task"))
+    what = models.CharField(_("what"), max_length=12, choices=What, default=What.COCO)
+    source = models.CharField(_("source"), max_length=100, blank=True, help_text=_("What made the predictions."))
     split = models.CharField(_("split"), max_length=100, blank=True)
+    # {file name in the data set: split}, where the names do not tell it right.
+    splits = models.JSONField(_("splits"), default=dict, blank=True)
     strict = models.BooleanField(_("strict"), default=False, help_text=_("Refuse the file if any record is unusable."))
     file_name = models.CharField(_("file"), max_length=500, blank=True)
-    upload_uri = models.CharField(_("upload"), max_length=200, blank=True)
-    images_uri = models.CharField(_("pictures"), max_length=200, blank=True)
+    # Storage keys; one that ends with "/" is a prefix, below which everything belongs to it.
+    upload_uri = models.CharField(_("upload"), max_length=1000, blank=True)
+    images_uri = models.CharField(_("pictures"), max_length=1000, blank=True)
     checksum = models.CharField(_("SHA-256"), max_length=64, blank=True)
     created_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
     created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
@@ -205,3 +221,141 @@ class ImportJob(models.Model):
     def log(self) -> str:
         """Storage key of the validation report."""
         return self.task.log
+
+
+class ResumableUpload(models.Model):
+    """A file that a client sends in parts, by the tus protocol, for an import that names it afterwards."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="uploads", verbose_name=_("project"))
+    file_name = models.CharField(_("file"), max_length=500, blank=True)
+    length = models.BigIntegerField(_("bytes"))
+    offset = models.BigIntegerField(_("received"), default=0)  # bytes
+    key = models.CharField(_("storage key"), max_length=200, blank=True)  # once it is whole
+    # S3's name of the upload in parts, and [ETag, bytes] of each part.
+    multipart = models.CharField(max_length=1000, blank=True, editable=False)
+    parts = models.JSONField(default=list, editable=False)
+    created_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
+    expires_at = models.DateTimeField(_("kept until"))
+
+    objects = OfProjectQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("upload")
+        verbose_name_plural = _("uploads")
+        indexes = [models.Index(fields=["expires_at"], name="annotations_upload_expiry")]
+
+    def __str__(self) -> str:
+        return self.file_name or f"upload {self.pk}"
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all of it has come."""
+        return bool(self.key)
+
+
+class BulkEdit(models.Model):
+    """One change to many images: by which query or ids, what, and how far it is.
+
+    Its batches hold the images, chosen once when the work begins, so it does what it said it would, and a worker that
+    takes over goes on where the last one stopped. What was there before is kept for `undo`.
+    """
+
+    class Action(models.TextChoices):
+        EDIT = "edit", _("edit")
+        DELETE = "delete", _("delete")
+        UNDO = "undo", _("undo")
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="bulk_edits", db_index=False)
+    # Empty where the work was small enough to be done at once.
+    task = models.OneToOneField(Task, on_delete=models.CASCADE, related_name="bulk_edit", null=True, blank=True)
+    action = models.CharField(_("action"), max_length=10, choices=Action)
+    selection = models.JSONField(_("selection"), default=dict)  # {"q": canonical text} or {"ids": [...]}
+    change = models.JSONField(_("change"), default=dict)
+    undoes = models.ForeignKey(
+        "self", on_delete=models.SET_NULL, null=True, blank=True, related_name="undos", db_constraint=False
+    )
+    # Given by the client, so that a request sent twice is one edit; `fingerprint` tells whether it was the same one.
+    key = models.CharField(max_length=100, blank=True)
+    fingerprint = models.CharField(max_length=64, blank=True)
+    total = models.BigIntegerField(_("images"), null=True)  # NULL until the images have been chosen
+    created_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
+    finished_at = models.DateTimeField(_("finished"), null=True, blank=True)
+
+    objects = OfProjectQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("bulk edit")
+        verbose_name_plural = _("bulk edits")
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["project", "created_by", "key"],
+                condition=~models.Q(key=""),
+                name="annotations_bulkedit_key_once",
+            )
+        ]
+        indexes = [models.Index(fields=["project", "-id"], name="annotations_bulkedit_newest")]
+
+    def __str__(self) -> str:
+        return f"{self.get_action_display()} {self.pk}"
+
+
+class BulkEditBatch(models.Model):
+    """Images that are changed in one transaction, which also sets `done_at`: so no batch is done twice."""
+
+    edit = models.ForeignKey(BulkEdit, on_delete=models.CASCADE, related_name="batches", db_index=False)
+    number = models.IntegerField()
+    ids = ArrayField(models.BigIntegerField())  # keys of the images, in order
+    undoes = models.ForeignKey(
+        "self", on_delete=models.SET_NULL, null=True, blank=True, related_name="+", db_constraint=False
+    )
+    changed = models.IntegerField(default=0)
+    # Images that an undo left alone, because they have been changed or their place is taken.
+    skipped = ArrayField(models.BigIntegerField(), default=list)
+    done_at = models.DateTimeField(null=True)
+    undone_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["edit_id", "number"]
+        constraints = [models.UniqueConstraint(fields=["edit", "number"], name="annotations_bulkeditbatch_number")]
+
+    def __str__(self) -> str:
+        return f"{self.edit} #{self.number}"
+
+
+class PreviousImage(models.Model):
+    """What one image was before a bulk edit: the values that were changed, or all of it if it was deleted."""
+
+    batch = models.ForeignKey(BulkEditBatch, on_delete=models.CASCADE, related_name="images", db_constraint=False)
+    image_id = models.BigIntegerField()  # no foreign key: the image may be gone
+    version = models.IntegerField()  # that the edit gave it; another one now says that it was changed since
+    tags = ArrayField(models.TextField(), null=True)
+    status = models.CharField(max_length=10, null=True)  # noqa: DJ001 - NULL says "not changed"
+    metadata = models.JSONField(null=True)
+    split_id = models.BigIntegerField(null=True)
+    record = models.JSONField(null=True)  # {column: value}; JSON columns as text, which tells null from "null"
+
+    class Meta:
+        verbose_name = _("previous state of an image")
+        verbose_name_plural = _("previous states of images")
+
+    def __str__(self) -> str:
+        return f"image {self.image_id} before {self.batch_id}"
+
+
+class PreviousAnnotation(models.Model):
+    """An annotation that was deleted with its image."""
+
+    batch = models.ForeignKey(BulkEditBatch, on_delete=models.CASCADE, related_name="annotations", db_constraint=False)
+    image_id = models.BigIntegerField()
+    record = models.JSONField()  # as PreviousImage.record
+
+    class Meta:
+        verbose_name = _("previous state of an annotation")
+        verbose_name_plural = _("previous states of annotations")
+
+    def __str__(self) -> str:
+        return f"annotation of image {self.image_id} before {self.batch_id}"

@@ -131,7 +131,8 @@ class ImageAssetAdmin(ProjectScopedAdmin):
     roles = {VIEW: Role.VIEWER, CHANGE: Role.CURATOR}
     form = AssetForm
     list_display = (
-        "picture", "file_name", "project", "split", "pixels", "annotation_count", "show_status", "tag_list", "updated_at",
+        "picture", "file_name", "project", "split", "pixels", "annotation_count", "show_status", "tag_list",
+        "updated_at",
     )  # fmt: skip
     list_display_links = ("file_name",)
     list_filter = (ProjectListFilter, "status")
@@ -142,7 +143,6 @@ class ImageAssetAdmin(ProjectScopedAdmin):
     ordering = ("-id",)
     sortable_by = ("annotation_count", "updated_at")
     paginator = CappedPaginator
-    show_full_result_count = False
     actions = ("add_tags", "remove_tags", "as_csv")
     fields = (
         "large_picture", "file_name", "project", "split", "coco_id", "pixels", "annotation_count", "issues", "checksum",

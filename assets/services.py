@@ -60,7 +60,8 @@ class Edit:
     def as_dict(self) -> dict[str, Any]:
         """What is changed, for the audit line."""
         said = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return {name: value for name, value in said.items() if value not in (None, ())}
+        empty: tuple[Any, ...] = (None, (), [], {})
+        return {name: value for name, value in said.items() if value not in empty or (name == "tags" and value == [])}
 
 
 def _tag_faults(tags: Iterable[Any]) -> list[str]:
@@ -151,6 +152,8 @@ def update_assets(*, user: User, project: Project, assets: QuerySet[ImageAsset],
 
 
 def _write(project: Project, keys: Sequence[int], edit: Edit) -> int:
+    if not _wanted(edit, None, {}):
+        return 0
     changes, params = changed_rows(project, "SELECT %(keys)s::bigint[]", {"keys": list(keys)}, edit)
     with connection.cursor() as cursor:
         cursor.execute(f"WITH {changes} SELECT count(*) FROM changed", params)
@@ -181,23 +184,22 @@ def changed_rows(
     wanted = _wanted(edit, split, params)
     if not wanted:
         raise ValueError("the edit changes nothing")
-    columns = ", ".join(f"wanted.{name}" for name in wanted)
+    new = ", ".join(f"wanted.{name} AS new_{name}" for name in wanted)
     values = ", ".join(f"{value} AS {name}" for name, value in wanted.items())
-    sets = ", ".join(f"{name} = wanted.{name}" for name in wanted)
+    sets = ", ".join(f"{name} = wanted.new_{name}" for name in wanted)
     differs = " OR ".join(f"held.{name} IS DISTINCT FROM wanted.{name}" for name in wanted)
+    # Nothing here is joined but by the images' primary key: the planner does not know how many images there are.
     statement = f"""
         held AS MATERIALIZED (
             SELECT id, tags, status, metadata, split_id, uri, issues FROM assets_imageasset
             WHERE id = ANY(({keys})::bigint[]) AND project_id = %(project)s
             ORDER BY id FOR UPDATE
         ), wanted AS MATERIALIZED (
-            SELECT held.id, {columns} FROM held CROSS JOIN LATERAL (SELECT {values}) AS wanted WHERE {differs}
-        ), written AS (
-            UPDATE assets_imageasset a SET {sets}, version = a.version + 1, updated_at = now()
-            FROM wanted WHERE a.id = wanted.id RETURNING a.id, a.version
+            SELECT held.*, {new} FROM held CROSS JOIN LATERAL (SELECT {values}) AS wanted WHERE {differs}
         ), changed AS (
-            SELECT id, written.version, held.tags, held.status, held.metadata, held.split_id
-            FROM written JOIN held USING (id)
+            UPDATE assets_imageasset a SET {sets}, version = a.version + 1, updated_at = now()
+            FROM wanted WHERE a.id = wanted.id
+            RETURNING a.id, a.version, wanted.tags, wanted.status, wanted.metadata, wanted.split_id
         )
     """
     return statement, params

@@ -19,8 +19,7 @@ from typing import IO
 import pillow_heif
 from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
 
-# An embedded preview must not stand in for the picture: whether the picture itself can be decoded is to be found out.
-# One thread each: there is a decoder process for every core.
+# Only the picture itself is wanted, and one thread each: there is a decoder process for every core.
 pillow_heif.register_heif_opener(thumbnails=False, depth_images=False, aux_images=False, decode_threads=1)
 
 # Pillow's names of the formats that are taken -> our names, which are also the keys' endings.

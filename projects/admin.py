@@ -1,5 +1,6 @@
 """Projects, teams, tasks and the audit trail in the admin."""
 
+import json
 from typing import Any
 
 from django import forms
@@ -10,9 +11,13 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from unfold.widgets import UnfoldAdminEmailInputWidget
 
+from accounts.admin_base import CappedPaginator
+from accounts.admin_csv import csv_response
 from projects import jobs, services
 from projects.admin_base import ADD, CHANGE, DELETE, VIEW, ProjectListFilter, ProjectScopedAdmin, admin_user
 from projects.models import AuditLog, Membership, Project, Role, Task
+
+CSV_ROWS = 100_000
 
 
 @admin.register(Project)
@@ -170,4 +175,18 @@ class AuditLogAdmin(ProjectScopedAdmin):
     list_filter = (ProjectListFilter, "door", "created_at")
     search_fields = ("actor", "action", "project_name", "request_id")
     ordering = ("-id",)
-    show_full_result_count = False
+    paginator = CappedPaginator
+    actions = ("as_csv",)
+
+    @admin.action(description=_("Download as CSV"))
+    def as_csv(self, request: HttpRequest, queryset: QuerySet[AuditLog]) -> Any:
+        """The ticked lines as a file, at most so many."""
+        head = ("when", "who", "action", "project", "door", "request", "detail")
+        rows = (
+            (
+                line.created_at.isoformat(), line.actor, line.action, line.project_name, line.door, line.request_id,
+                json.dumps(line.detail, ensure_ascii=False),
+            )
+            for line in queryset[:CSV_ROWS].iterator(2_000)
+        )  # fmt: skip
+        return csv_response("audit", head, rows)

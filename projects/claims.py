@@ -29,7 +29,9 @@ Parameters = dict[str, Any]
 
 RENEW = """
     UPDATE projects_task
-    SET phase = %(phase)s, done = %(done)s, total = %(total)s, message = %(message)s,
+    SET phase_started_at = CASE WHEN phase = %(phase)s AND phase_started_at IS NOT NULL AND done <= %(done)s
+            THEN phase_started_at ELSE clock_timestamp() END,
+        phase = %(phase)s, done = %(done)s, total = %(total)s, message = %(message)s,
         heartbeat_at = clock_timestamp(), lease_until = clock_timestamp() + %(lease)s
     WHERE id = %(id)s AND fence = %(fence)s AND status = 'running'
     RETURNING cancel_requested

@@ -142,6 +142,7 @@ def claim(task_id: UUID | str, lease: timedelta = LEASE) -> Claim | None:
         lease_until=Now() + lease,
         heartbeat_at=Now(),
         started_at=Coalesce("started_at", Now()),
+        phase_started_at=None,
         message="",
     )
     if not taken:

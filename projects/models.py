@@ -1,5 +1,6 @@
 """Projects, who may do what in them, the long work that runs for them and the trail of every write."""
 
+import math
 import uuid
 from typing import Any, Self
 
@@ -11,6 +12,8 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
+
+MEANINGFUL_SECONDS = 0.5  # a rate over less time is noise
 
 
 class Role(models.IntegerChoices):
@@ -186,6 +189,7 @@ class Task(models.Model):
         THUMBNAILS = "thumbnails", _("thumbnails")
         EXPORT = "export", _("export")
         BULK_EDIT = "bulk_edit", _("bulk edit")
+        INSIGHTS = "insights", _("insights")
         DELETE_PROJECT = "delete_project", _("delete project")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -196,6 +200,7 @@ class Task(models.Model):
     kind = models.CharField(_("kind"), max_length=20, choices=Kind)
     status = models.CharField(_("status"), max_length=12, choices=Status, default=Status.QUEUED)
     phase = models.CharField(_("phase"), max_length=40, blank=True)
+    phase_started_at = models.DateTimeField(_("phase started"), null=True, blank=True, editable=False)
     done = models.BigIntegerField(_("done"), default=0)
     total = models.BigIntegerField(_("total"), null=True, blank=True)
     message = models.TextField(_("message"), blank=True)
@@ -244,6 +249,20 @@ class Task(models.Model):
         if self.status == Task.Status.SUCCEEDED:
             return 100
         return min(100, 100 * self.done // self.total) if self.total else None
+
+    @property
+    def rate(self) -> float | None:
+        """How many are done in a second of the current phase; None where nobody can tell."""
+        if self.status != Task.Status.RUNNING or not (self.phase_started_at and self.heartbeat_at and self.done):
+            return None
+        seconds = (self.heartbeat_at - self.phase_started_at).total_seconds()
+        return round(self.done / seconds, 1) if seconds >= MEANINGFUL_SECONDS else None
+
+    @property
+    def seconds_left(self) -> int | None:
+        """How long the current phase will take yet, if it goes on at this rate; None where nobody can tell."""
+        rate = self.rate
+        return None if not rate or not self.total else math.ceil(max(0, self.total - self.done) / rate)
 
 
 class AuditLogQuerySet(models.QuerySet["AuditLog"]):

@@ -4,6 +4,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.reverse import reverse
 
+from annotations.api.lists import Trimmed
 from annotations.models import Annotation, Category, ImportJob
 from assets import services as asset_services
 from assets import storage
@@ -13,8 +14,17 @@ from projects.api.serializers import TaskSerializer
 LINK = {"type": "string", "format": "uri", "nullable": True}
 
 
-class AssetSerializer(serializers.ModelSerializer[ImageAsset]):
+class AssetSerializer(Trimmed):
     """An image: what its COCO record says, and links to the picture that last for a while."""
+
+    COLUMNS = {
+        "coco_id": ("coco_id", "coco_key"),
+        "split": ("split__name",),
+        "annotations": ("annotation_count",),
+        "image_url": ("uri",),
+        "thumbnail_url": ("thumbnail_uri",),
+    }
+    LINKS = frozenset({"image_url", "thumbnail_url"})
 
     coco_id = serializers.SerializerMethodField(help_text="The record's id, as the file had it.")
     split = serializers.CharField(source="split.name", read_only=True)
@@ -91,8 +101,10 @@ class CategorySerializer(serializers.ModelSerializer[Category]):
         read_only_fields = fields
 
 
-class AnnotationSerializer(serializers.ModelSerializer[Annotation]):
+class AnnotationSerializer(Trimmed):
     """An annotation: bbox is [x, y, width, height] in pixels, segmentation polygons or an RLE, as COCO has them."""
+
+    COLUMNS = {"coco_id": ("coco_id", "coco_key"), "category_name": ("category__name",)}
 
     coco_id = serializers.SerializerMethodField()
     kind = serializers.SerializerMethodField()
@@ -148,11 +160,26 @@ class ImportJobSerializer(serializers.ModelSerializer[ImportJob]):
 
     task = TaskSerializer(read_only=True)
     status = serializers.CharField(read_only=True)
+    splits = serializers.JSONField(read_only=True)
     log = serializers.SerializerMethodField(help_text="Address of the validation report, once there is one.")
 
     class Meta:
         model = ImportJob
-        fields = ("id", "project", "status", "split", "strict", "file_name", "checksum", "log", "task", "created_at")
+        fields = (
+            "id",
+            "project",
+            "what",
+            "status",
+            "split",
+            "splits",
+            "source",
+            "strict",
+            "file_name",
+            "checksum",
+            "log",
+            "task",
+            "created_at",
+        )
         read_only_fields = fields
 
     @extend_schema_field(LINK)
@@ -162,26 +189,3 @@ class ImportJobSerializer(serializers.ModelSerializer[ImportJob]):
             return None
         request = self.context.get("request")
         return reverse("project-coco-report", args=[job.project_id, job.pk], request=request)
-
-
-class StartImportSerializer(serializers.Serializer):
-    """A COCO file and its pictures."""
-
-    file = serializers.FileField(help_text="A COCO file (JSON, or gzip of it), or a zip with COCO files and pictures.")
-    images = serializers.ListField(
-        child=serializers.FileField(),
-        required=False,
-        help_text="Pictures: one zip, or any number of files; not needed where they are in the zip.",
-    )
-    split = serializers.CharField(
-        required=False, allow_blank=True, default="", max_length=100, help_text="Rather than what the name tells."
-    )
-    strict = serializers.BooleanField(
-        required=False, default=False, help_text="Refuse the file if any record cannot be used."
-    )
-
-    def validate_split(self, value: str) -> str:
-        """A name without control characters."""
-        if not value.isprintable():
-            raise serializers.ValidationError("Expected a name without control characters.")
-        return value.strip()

@@ -91,6 +91,10 @@ class TaskSerializer(serializers.ModelSerializer[Task]):
     percent = serializers.IntegerField(
         read_only=True, allow_null=True, help_text="Of the current phase; null where nobody can tell."
     )
+    rate = serializers.FloatField(read_only=True, allow_null=True, help_text="Done per second in the current phase.")
+    seconds_left = serializers.IntegerField(
+        read_only=True, allow_null=True, help_text="Of the current phase; null where nobody can tell."
+    )
     log = serializers.SerializerMethodField(help_text="Address of the stored report, if there is one.")
 
     class Meta:
@@ -104,6 +108,8 @@ class TaskSerializer(serializers.ModelSerializer[Task]):
             "done",
             "total",
             "percent",
+            "rate",
+            "seconds_left",
             "message",
             "log",
             "result",
@@ -112,6 +118,7 @@ class TaskSerializer(serializers.ModelSerializer[Task]):
             "created_by",
             "created_at",
             "started_at",
+            "phase_started_at",
             "finished_at",
         )
         read_only_fields = fields
@@ -122,6 +129,14 @@ class TaskSerializer(serializers.ModelSerializer[Task]):
         if not task.log:
             return None
         return reverse("task-log", args=[task.pk], request=self.context.get("request"))
+
+
+class TicketSerializer(serializers.Serializer):
+    """What opens a task's events without a header, and for how long."""
+
+    ticket = serializers.CharField()
+    url = serializers.URLField(help_text="For `new EventSource(url)`.")
+    seconds = serializers.IntegerField(help_text="To connect in.")
 
 
 class AuditLogSerializer(serializers.ModelSerializer[AuditLog]):

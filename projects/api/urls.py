@@ -3,7 +3,7 @@
 from django.urls import include, path
 from rest_framework.routers import SimpleRouter
 
-from projects.api import views
+from projects.api import events, views
 
 router = SimpleRouter(trailing_slash=False, use_regex_path=False)
 router.register("projects", views.ProjectViewSet, basename="project")
@@ -16,5 +16,6 @@ of_project.register("audit", views.AuditLogViewSet, basename="project-audit")
 
 urlpatterns = [
     path("", include(router.urls)),
+    path("tasks/<uuid:pk>/events", events.TaskEventsView.as_view(), name="task-events"),
     path("projects/<int:project_pk>/", include(of_project.urls)),
 ]

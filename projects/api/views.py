@@ -1,6 +1,7 @@
 """Projects, their members, tasks and audit trail."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, cast
 
 from django.db.models import QuerySet
 from django.http import FileResponse
@@ -17,7 +18,7 @@ from accounts.api.authentication import caller
 from accounts.api.schema import ApiSchema
 from accounts.errors import NotFound
 from projects import jobs, policies, reports, services
-from projects.api import filters, serializers
+from projects.api import events, filters, serializers
 from projects.api.base import ProjectScoped
 from projects.models import AuditLog, Membership, Project, Role, Task
 
@@ -149,6 +150,15 @@ class TaskViewSet(RetrieveModelMixin, GenericViewSet[Task]):
         """Have a task that failed or was cancelled done again. For curators."""
         task = jobs.retry(user=caller(request), task=self.get_object())
         return Response(self.get_serializer(task).data, status=202)
+
+    @extend_schema(request=None, responses={201: serializers.TicketSerializer})
+    @action(detail=True, methods=["post"])
+    def ticket(self, request: Request, pk: Any) -> Response:
+        """A word that opens the task's events for a short while without a header, for EventSource of browsers."""
+        task = self.get_object()
+        ticket = events.ticket_for(cast(Mapping[str, Any], request.auth), task.pk)
+        address = reverse("task-events", args=[task.pk], request=request, query={"ticket": ticket})
+        return Response({"ticket": ticket, "url": address, "seconds": events.TICKET_SECONDS}, status=201)
 
     @extend_schema(responses={200: OpenApiResponse(OpenApiTypes.OBJECT, "The stored report.")})
     @action(detail=True, methods=["get"])

@@ -1,0 +1,241 @@
+"""One change to many images, by ids or by a query: small ones at once, large ones by a worker, and all can be undone.
+
+The images are chosen once and cut into batches. Each batch is one transaction, which writes the images, keeps what they
+were and marks the batch as done; so a worker that takes over goes on where the last one stopped, and what was cancelled
+half-way can be undone like anything else.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.db.models.functions import Now
+
+from accounts.errors import Conflict, ServiceError
+from accounts.models import User
+from annotations import batches, query, undo
+from annotations.changes import Action, Change, Selection, role_for
+from annotations.models import BulkEdit
+from assets.models import ImageAsset
+from projects import audit, jobs, policies
+from projects.models import Project, Task
+
+AT_ONCE = 2_000  # images that are changed while the client waits; more are a task
+MAX_KEY = 100  # characters
+SHOWN = 10  # images of a preview
+PHASE = "images"
+
+Progress = Callable[[str, int, int | None], None]
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What a bulk edit would do: how many images it is about, the first of them, and what stands in its way."""
+
+    matched: int
+    sample: list[ImageAsset]
+    obstacles: dict[str, Any]
+    at_once: bool
+
+
+def preview(*, user: User, project: Project, selection: Selection, change: Change) -> Preview:
+    """Tell what the bulk edit would do, and do nothing. Raises QueryError where the query takes too long."""
+    _require(user, project, selection, change)
+    with query.statement_timeout():
+        point = transaction.savepoint()
+        edit = BulkEdit.objects.create(project=project, action=change.action, change=change.as_dict())
+        batches.choose(edit, selection.images(project))
+        found = batches.obstacles(edit, change)
+        keys = [key for ids in edit.batches.values_list("ids", flat=True)[:1] for key in ids[:SHOWN]]
+        transaction.savepoint_rollback(point)
+        sample = list(ImageAsset.objects.filter(pk__in=keys).select_related("split").order_by("pk"))
+    total = edit.total or 0
+    return Preview(total, sample, found, at_once=total <= AT_ONCE)
+
+
+def start(*, user: User, project: Project, selection: Selection, change: Change, key: str = "") -> BulkEdit:
+    """Make the change: at once if it is about few images, else as a task. For curators; deleting is for managers.
+
+    The same `key` again gives the same bulk edit, and Conflict for another change. Raises Conflict, and changes
+    nothing, if images that are to go to a split would have an id of that split.
+    """
+    _require(user, project, selection, change)
+    fingerprint = _fingerprint(selection, change)
+    if known := _known(user, project, key, fingerprint):
+        return known
+    with query.statement_timeout():
+        few = list(selection.images(project).order_by().values_list("pk", flat=True)[: AT_ONCE + 1])
+    new = BulkEdit(
+        project=project, action=change.action, selection=selection.as_dict(), change=change.as_dict(),
+        key=key, fingerprint=fingerprint, created_by=user,
+    )  # fmt: skip
+    return _once(new, lambda: _begin(new, sorted(few) if len(few) <= AT_ONCE else None))
+
+
+def start_undo(*, user: User, edit: BulkEdit, skip_changed: bool = False, key: str = "") -> BulkEdit:
+    """Put back what a bulk edit changed: at once if those are few images, else as a task. Takes the role that the edit
+    took.
+
+    Raises Conflict, naming them, if images were changed since; with `skip_changed` they are left alone.
+    """
+    project = edit.project
+    policies.require(user, role_for(edit.action), project)
+    fingerprint = _digest({"undoes": edit.pk, "skip_changed": skip_changed})
+    if known := _known(user, project, key, fingerprint):
+        return known
+    new = BulkEdit(
+        project=project, action=Action.UNDO, selection=edit.selection, change=edit.change, undoes=edit, key=key,
+        fingerprint=fingerprint, created_by=user,
+    )  # fmt: skip
+
+    def begin() -> None:
+        _refuse_undo(BulkEdit.objects.select_for_update().get(pk=edit.pk), skip_changed)
+        new.save()
+        batches.choose_batches_to_undo(new)
+        _begin(new, None)
+
+    return _once(new, begin)
+
+
+def perform_here(*, user: User, project: Project, selection: Selection, change: Change, progress: Progress) -> BulkEdit:
+    """The same as `start`, but large ones are done here and now as well, by this process."""
+    edit = start(user=user, project=project, selection=selection, change=change)
+    if edit.task is not None:
+
+        def work(claim: jobs.Claim) -> dict[str, Any]:
+            return run(claim, progress)
+
+        jobs.run(edit.task.pk, work)
+        edit.refresh_from_db()
+    return edit
+
+
+def _require(user: User, project: Project, selection: Selection, change: Change) -> None:
+    policies.require(user, change.role, project)
+    change.check()
+    selection.check()
+
+
+def _begin(edit: BulkEdit, keys: list[int] | None) -> None:
+    """Do it now if the images are known and few (or an undo's batches are), else have a worker do it."""
+    if edit.pk is None:
+        edit.save()
+    if keys is not None:
+        batches.store(edit, keys)
+    if edit.total is not None and edit.total <= AT_ONCE:
+        batches.refuse_obstacles(edit)
+        for batch in batches.left(edit):
+            batches.perform(batch)
+        batches.finish(edit)
+        return
+    edit.task = jobs.create_task(edit.project, Task.Kind.BULK_EDIT, edit.created_by)
+    edit.save(update_fields=["task"])
+    audit.record(edit.created_by, edit.project, f"{batches.word_of(edit)}_started", **batches.said_of(edit))
+    jobs.publish(edit.task)
+
+
+def _once(new: BulkEdit, begin: Callable[[], None]) -> BulkEdit:
+    """Do it all or nothing; where somebody else has just used the key, give what they made."""
+    try:
+        with transaction.atomic():
+            begin()
+    except IntegrityError:
+        known = _known(new.created_by, new.project, new.key, new.fingerprint)
+        if known is None:
+            raise
+        return known
+    return new
+
+
+def _known(user: User | None, project: Project, key: str, fingerprint: str) -> BulkEdit | None:
+    if len(key) > MAX_KEY or not key.isprintable():
+        raise ServiceError(f"The Idempotency-Key must be printable and have at most {MAX_KEY} characters.")
+    if not key:
+        return None
+    known = BulkEdit.objects.filter(project=project, created_by=user, key=key).first()
+    if known is not None and known.fingerprint != fingerprint:
+        raise Conflict("This Idempotency-Key was used for another change. Give each change a key of its own.")
+    return known
+
+
+def _fingerprint(selection: Selection, change: Change) -> str:
+    return _digest({"selection": selection.as_dict(), "change": change.as_dict()})
+
+
+def _digest(said: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(said, sort_keys=True, default=list).encode()).hexdigest()
+
+
+def _refuse_undo(edit: BulkEdit, skip_changed: bool) -> None:
+    if edit.action == Action.UNDO:
+        raise Conflict("An undo cannot be undone; make the change again.")
+    for each in (edit, *edit.undos.select_related("task")):
+        if each.task is not None and not each.task.is_finished:
+            raise Conflict("A worker is still at it. Wait until it has finished, or cancel its task.")
+    if not edit.batches.filter(undone_at=None, changed__gt=0).exclude(done_at=None).exists():
+        raise Conflict("There is nothing to undo: it changed nothing, or it has been undone.")
+    if skip_changed:
+        return
+    number, keys = undo.stuck(edit, Change.from_dict(edit.change).columns, thorough=(edit.total or 0) <= AT_ONCE)
+    if number:
+        raise Conflict(
+            f"{number:,} of the images cannot go back to what they were: they have been changed since, or their place "
+            "is taken. To leave them alone and put back the others, ask with skip_changed.",
+            detail={"changed": number, "images": keys},
+        )
+
+
+# --- Doing it ---------------------------------------------------------------------------------------------------------
+
+
+def run(claim: jobs.Claim, tell: Progress = lambda phase, done, total: None) -> dict[str, Any]:
+    """Do a bulk edit's batches that are left, one transaction each; the result is numbers of images."""
+    edit = BulkEdit.objects.select_related("project", "created_by", "undoes").get(task=claim.task)
+    if edit.total is None:
+        claim.progress("choosing", 0)
+        with transaction.atomic():
+            said = edit.selection
+            chosen = Selection(said.get("q", ""), tuple(said["ids"]) if "ids" in said else None)
+            batches.choose(edit, chosen.images(edit.project, now=edit.created_at))
+            batches.refuse_obstacles(edit)
+            claim.confirm()
+    done = batches.numbers(edit)["done"]
+    for batch in batches.left(edit):
+        claim.progress(PHASE, done, edit.total)
+        tell(PHASE, done, edit.total)
+        with transaction.atomic():
+            if batches.perform(batch):
+                done += len(batch.ids)
+            claim.confirm()
+    claim.progress(PHASE, done, edit.total)
+    with transaction.atomic():
+        result = batches.finish(edit)
+        claim.succeed_with_transaction(result)
+    return result
+
+
+def ended(task: Task) -> None:
+    """After a task that did not do all of it: say how far it came, for that is what there is to undo or to retry."""
+    if task.status == Task.Status.SUCCEEDED:
+        return
+    with transaction.atomic():
+        edit = BulkEdit.objects.select_for_update(of=("self",)).filter(task=task, finished_at=None).first()
+        if edit is None:
+            return
+        counted = batches.numbers(edit)
+        BulkEdit.objects.filter(pk=edit.pk).update(finished_at=Now())
+        audit.record(
+            edit.created_by,
+            edit.project,
+            f"{batches.word_of(edit)}_stopped",
+            status=task.status,
+            **batches.said_of(edit, counted),
+        )
+        left = (
+            f"{counted['done']:,} of {edit.total or 0:,} images were done and stay so; this can be undone or retried."
+        )
+        message = f"{task.message} {left}" if edit.total else task.message
+        Task.objects.filter(pk=task.pk).update(message=message)
