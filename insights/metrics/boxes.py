@@ -1,0 +1,108 @@
+"""Metrics of bounding boxes: one pass that takes each box out of its JSON once.
+
+The query language has no fields for a box's area, shape or relative place, so these bars have no query; widths
+and heights have.
+"""
+
+# ruff: noqa: S608 - put together from constants of this package; every value is a parameter
+
+from collections.abc import Sequence
+
+from insights.metrics import passes
+from insights.metrics.binning import Scale, histogram, listed, powers
+from insights.metrics.definition import Family, Metric, Rows
+from insights.metrics.figures import Figures, Grid
+from insights.metrics.selection import Selection
+
+CELLS = 32  # of the heat map, in each direction
+SIDES = powers(2, 0, 13)  # pixels
+WIDTHS = Scale(SIDES, "bbox.w", suffix=" px", of_objects=True)
+HEIGHTS = Scale(SIDES, "bbox.h", suffix=" px", of_objects=True)
+SQUARE_SIDES = Scale(powers(4, 0, 13), shown=lambda edge: edge.sqrt(), suffix=" px")
+ASPECTS = Scale(
+    ("0.1", "0.2", "0.25", "0.33", "0.4", "0.5", "0.67", "0.8", "1.25", "1.5", "2", "2.5", "3", "4", "5", "10")
+)
+
+_PLACES = {"x": 0, "y": 1, "w": 2, "h": 3}
+
+
+def _measure(selection: Selection, metrics: Sequence[Metric]) -> dict[str, Figures]:
+    needed = {name for metric in metrics for name in _NEEDED[metric.name]}
+    # A JSON array may hold anything; PostgreSQL looks at the element only where it is a number. OFFSET 0 keeps the
+    # planner from copying these expressions to every place where a value is used.
+    columns = [
+        f"CASE WHEN jsonb_typeof(a.bbox -> {place}) = 'number' THEN (a.bbox -> {place})::numeric END AS {name}"
+        for name, place in _PLACES.items()
+        if name in needed
+    ]
+    rows = selection.annotations
+    if "width" in needed:
+        columns += ["i.width", "i.height"]
+        rows = f"annotations_annotation a JOIN i ON i.id = a.image_id WHERE {selection.of_project}"
+    return passes.measure(selection, metrics, f"(SELECT {', '.join(columns)} FROM {rows} OFFSET 0) AS box")
+
+
+BOXES = Family("boxes", _measure)
+
+
+def _cell(start: str, length: str, size: str) -> str:
+    """The cell of a box's centre; centres outside of the image count to the cell at the border."""
+    centre = f"div((2 * {start} + {length}) * {CELLS // 2}, {size})"
+    # LEAST and GREATEST pass over NULL, so it is asked for.
+    return (
+        f"CASE WHEN {size} > 0 AND {start} + {length} IS NOT NULL "
+        f"THEN LEAST({CELLS - 1}, GREATEST(0, {centre}))::int END"
+    )
+
+
+def _centres(selection: Selection, rows: Rows) -> Grid:
+    missing = sum(number for x, y, number in rows if x is None or y is None)
+    cells = {(x, y): number for x, y, number in rows if x is not None and y is not None}
+    labels = [f"{cell / CELLS:.0%}" for cell in range(CELLS)]
+    return {
+        "kind": "grid",
+        "unit": "annotations",
+        "total": sum(cells.values()) + missing,
+        "x": {"title": "from the left (share of the width)", "labels": labels},
+        "y": {"title": "from the top (share of the height)", "labels": labels},
+        "cells": [{"x": x, "y": y, "count": number, "q": None} for (x, y), number in sorted(cells.items())],
+        "missing": {"count": missing, "q": None},
+    }
+
+
+METRICS = (
+    Metric(
+        "box_sizes", "Box sizes", "Square root of width times height of the boxes, in pixels.",
+        "histogram", "annotations", BOXES, params={"edges": listed(SIDES)},
+        keys=(SQUARE_SIDES.sql("w * h"),),
+        build=histogram(SQUARE_SIDES, "annotations", "square root of the box's area (pixels)"),
+    ),
+    Metric(
+        "box_widths", "Box widths", "Widths of the boxes, in pixels.", "histogram", "annotations", BOXES,
+        params={"edges": listed(SIDES)}, keys=(WIDTHS.sql("w"),), build=histogram(WIDTHS, "annotations", "pixels"),
+    ),
+    Metric(
+        "box_heights", "Box heights", "Heights of the boxes, in pixels.", "histogram", "annotations", BOXES,
+        params={"edges": listed(SIDES)}, keys=(HEIGHTS.sql("h"),), build=histogram(HEIGHTS, "annotations", "pixels"),
+    ),
+    Metric(
+        "box_aspects", "Box shapes", "Width divided by height of the boxes; 1 is a square, below it upright.",
+        "histogram", "annotations", BOXES, params={"edges": listed(ASPECTS.edges)},
+        keys=(ASPECTS.sql("CASE WHEN h > 0 THEN w / h END"),),
+        build=histogram(ASPECTS, "annotations", "width / height"),
+    ),
+    Metric(
+        "box_centres", "Where objects are",
+        "Centres of the boxes in the image: each image is cut into 32 columns and 32 rows. A centre outside of "
+        "its image counts to the border.",
+        "grid", "annotations", BOXES, params={"cells": CELLS},
+        keys=(_cell("x", "w", "width"), _cell("y", "h", "height")), build=_centres,
+    ),
+)  # fmt: skip
+_NEEDED = {
+    "box_sizes": ("w", "h"),
+    "box_widths": ("w",),
+    "box_heights": ("h",),
+    "box_aspects": ("w", "h"),
+    "box_centres": ("x", "y", "w", "h", "width"),
+}

@@ -1,0 +1,48 @@
+"""One pass over rows for several metrics.
+
+Each row falls into one bin of every metric. Rows are first counted by all bins at once, which PostgreSQL does in
+parallel and with one look at each row, and these counts, far fewer than the rows, are then added up metric by metric.
+"""
+
+# ruff: noqa: S608 - put together from constants of this package; every value is a parameter
+
+from collections.abc import Sequence
+
+from insights.metrics.definition import Metric, Rows
+from insights.metrics.figures import Figures
+from insights.metrics.selection import Selection
+
+
+def measure(selection: Selection, metrics: Sequence[Metric], source: str) -> dict[str, Figures]:
+    """The figures of metrics with `keys`; `source` is what follows FROM."""
+    found = count_by_keys(selection, [metric.keys for metric in metrics], source)
+    return {
+        metric.name: metric.build(selection, rows)
+        for metric, rows in zip(metrics, found, strict=True)
+        if metric.build is not None
+    }
+
+
+def count_by_keys(selection: Selection, groups: Sequence[tuple[str, ...]], source: str) -> list[Rows]:
+    """For each group of SQL expressions, rows of their values and how many rows of the source have them."""
+    columns = list(dict.fromkeys(key for group in groups for key in group))
+    names = {key: f"k{number}" for number, key in enumerate(columns)}
+    listed = ", ".join(f"{key} AS {names[key]}" for key in columns)
+    all_names = ", ".join(names.values())
+    bins = f"SELECT {listed}, count(*) AS number FROM {source} GROUP BY {all_names}"
+    if len(set(groups)) == 1:
+        rows = selection.rows(bins)
+        return [rows for _ in groups]
+    sets = ", ".join(f"({', '.join(names[key] for key in group)})" for group in dict.fromkeys(groups))
+    added_up = selection.rows(
+        f", bins AS ({bins}) SELECT GROUPING({all_names}), {all_names}, sum(number)::bigint FROM bins"
+        f" GROUP BY GROUPING SETS ({sets})"
+    )
+    return [_of_group(added_up, columns, group) for group in groups]
+
+
+def _of_group(rows: Rows, columns: list[str], group: tuple[str, ...]) -> Rows:
+    """The rows of one grouping set; GROUPING has a bit for each column that is not in the set, highest first."""
+    mask = sum(1 << place for place, column in enumerate(reversed(columns)) if column not in group)
+    places = [columns.index(key) + 1 for key in group]
+    return [(*(row[place] for place in places), row[-1]) for row in rows if row[0] == mask]

@@ -1,0 +1,175 @@
+"""Metrics of what is in lists and in JSON: tags, issues, attributes, keypoints. A pass for each."""
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+from annotations.models import Category
+from annotations.query.tree import Is, Not, Present, Term, Word
+from annotations.query.values import number_of
+from insights.metrics.bars import bar, ranked
+from insights.metrics.definition import BARS, Family, Metric, Rows
+from insights.metrics.figures import Bars, Figures
+from insights.metrics.selection import Selection
+
+VALUES_PER_KEY = 20
+VISIBILITIES = ("not labelled", "hidden", "visible")  # COCO's v = 0, 1, 2
+
+# Names, and with a NULL how many rows there are and how many of them have no name.
+_NAMES = """
+    SELECT name, count(*) AS number, 0 AS without
+    FROM {tables}, LATERAL (SELECT DISTINCT unnest({column}) AS name) AS names WHERE {where} GROUP BY name
+    UNION ALL
+    SELECT NULL, count(*), count(*) FILTER (WHERE COALESCE({column}, '{{}}') = '{{}}') FROM {tables} WHERE {where}
+"""
+# A key's values: scalars, and scalars within an array, each once for an annotation.
+_ATTRIBUTES = """
+    , pairs AS (
+        SELECT a.id, pair.key, pair.value FROM {tables} CROSS JOIN LATERAL jsonb_each(
+            CASE jsonb_typeof(a.attributes) WHEN 'object' THEN a.attributes ELSE '{{}}' END
+        ) AS pair WHERE {where} AND a.attributes IS NOT NULL
+    ), scalars AS (
+        SELECT DISTINCT id, key, CASE jsonb_typeof(element)
+            WHEN 'number' THEN trim_scale(element::numeric)::text
+            WHEN 'null' THEN 'null'
+            ELSE element #>> '{{}}' END AS value
+        FROM pairs CROSS JOIN LATERAL jsonb_array_elements(
+            CASE jsonb_typeof(value) WHEN 'array' THEN value ELSE jsonb_build_array(value) END
+        ) AS element WHERE jsonb_typeof(element) NOT IN ('object', 'array')
+    ), counted AS (
+        SELECT key, value, count(*) AS number,
+            row_number() OVER (PARTITION BY key ORDER BY count(*) DESC, value COLLATE "C") AS place
+        FROM scalars GROUP BY key, value
+    )
+    SELECT key, NULL AS value, count(*) AS number FROM pairs GROUP BY key
+    UNION ALL SELECT key, value, number FROM counted WHERE place <= {limit:d}
+    UNION ALL SELECT NULL, 'all', count(*) FROM {tables} WHERE {where}
+    UNION ALL SELECT NULL, 'some', count(DISTINCT id) FROM pairs
+"""
+_KEYPOINTS = """
+    SELECT a.category_id, place, COALESCE(
+        CASE WHEN jsonb_typeof(a.keypoints -> (3 * place + 2)) = 'number'
+            THEN LEAST(2, GREATEST(0, (a.keypoints -> (3 * place + 2))::numeric))::int END, 0
+    ), count(*)
+    FROM {tables} CROSS JOIN LATERAL generate_series(
+        0, CASE jsonb_typeof(a.keypoints) WHEN 'array' THEN jsonb_array_length(a.keypoints) ELSE 0 END / 3 - 1
+    ) AS place WHERE {where} AND a.keypoints IS NOT NULL GROUP BY 1, 2, 3
+"""
+_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
+
+
+def _tags(selection: Selection, metrics: Sequence[Metric]) -> dict[str, Figures]:
+    return {"tags": _of_images(selection, "tag", "i.tags")}
+
+
+def _image_issues(selection: Selection, metrics: Sequence[Metric]) -> dict[str, Figures]:
+    return {"image_issues": _of_images(selection, "issue", "i.issues")}
+
+
+def _annotation_issues(selection: Selection, metrics: Sequence[Metric]) -> dict[str, Figures]:
+    tables, where = selection.annotation_tables, selection.of_project
+    rows = selection.rows(_NAMES.format(tables=tables, where=where, column="a.issues"))
+    return {"annotation_issues": _names(rows, "annotation.issue", "annotations", selection.with_object)}
+
+
+def _of_images(selection: Selection, field: str, column: str) -> Bars:
+    rows = selection.rows(_NAMES.format(tables="i", where="TRUE", column=column))
+    return _names(rows, field, "images", selection.narrowed)
+
+
+def _names(rows: Rows, field: str, unit: Literal["images", "annotations"], narrowed: Callable[..., str | None]) -> Bars:
+    total, without = next((number, none) for name, number, none in rows if name is None)
+    bars = [bar(name, number, narrowed(Term(field, Is(name)))) for name, number, _ in rows if name is not None]
+    return ranked(bars, unit, total, {"count": without, "q": narrowed(Not(Term(field, Present())))})
+
+
+def _attributes(selection: Selection, metrics: Sequence[Metric]) -> dict[str, Figures]:
+    tables, where = selection.annotation_tables, selection.of_project
+    rows = selection.rows(_ATTRIBUTES.format(tables=tables, where=where, limit=VALUES_PER_KEY))
+    numbers = {value: number for key, value, number in rows if key is None}
+    keys, values = [], []
+    for key, value, number in rows:
+        if key is None:
+            continue
+        if value is None:
+            # The language has no words for an empty key.
+            q = selection.with_object(Term("attributes", Present(), (key,))) if key else None
+            keys.append(bar(key, number, q))
+        else:
+            values.append(bar(f"{key}: {value}", number, _with_value(selection, key, value)))
+    missing = numbers["all"] - numbers["some"]
+    return {
+        "attribute_keys": ranked(keys, "annotations", numbers["all"], {"count": missing, "q": None}),
+        "attributes": ranked(values, "annotations", numbers["all"], {"count": missing, "q": None}),
+    }
+
+
+def _with_value(selection: Selection, key: str, value: str) -> str | None:
+    """The query for an attribute's value: a text that reads like a number or a constant is counted with that."""
+    number = number_of(value)
+    if not key or (number is None and _NUMBER.fullmatch(value)):
+        return None  # an empty key, or more digits than a query takes
+    scalar = value in ("true", "false", "null") or (number is not None and _NUMBER.fullmatch(value) is not None)
+    if scalar and number is not None and _plain(value) != value:
+        scalar = False  # a text such as 3.0, which is not how the number 3 is counted
+    return selection.with_object(Term("attributes", Is(Word(value) if scalar else value), (key,)))
+
+
+def _plain(number: str) -> str:
+    text = number.rstrip("0").rstrip(".") if "." in number else number
+    sign, digits = ("-", text[1:]) if text.startswith("-") else ("", text)
+    digits = digits.lstrip("0") or "0"
+    digits = f"0{digits}" if digits.startswith(".") else digits
+    return digits if digits == "0" else sign + digits
+
+
+def _keypoints(selection: Selection, metrics: Sequence[Metric]) -> dict[str, Figures]:
+    tables, where = selection.annotation_tables, selection.of_project
+    rows = selection.rows(_KEYPOINTS.format(tables=tables, where=where))
+    categories = Category.objects.filter(project=selection.project)
+    named = {pk: (name, _keypoint_names(meta)) for pk, name, meta in categories.values_list("pk", "name", "meta")}
+    counts: dict[str, dict[str, int]] = {}
+    for category, place, visibility, number in rows:
+        name, keypoints = named.get(category, ("", []))
+        keypoint = keypoints[place] if place < len(keypoints) else f"keypoint {place + 1}"
+        parts = counts.setdefault(f"{name}: {keypoint}", dict.fromkeys(VISIBILITIES, 0))
+        parts[VISIBILITIES[visibility]] += number
+    bars = [bar(label, sum(parts.values()), None, parts=parts) for label, parts in counts.items()]
+    return {"keypoints": ranked(bars, "annotations", sum(each["count"] for each in bars))}
+
+
+def _keypoint_names(meta: object) -> list[str]:
+    names = meta.get("keypoints") if isinstance(meta, dict) else None
+    return [str(name) for name in names] if isinstance(names, list) else []
+
+
+ATTRIBUTES = Family("attributes", _attributes)
+METRICS = (
+    Metric(
+        "tags", "Tags", "How many images each tag has.", "bars", "images", Family("tags", _tags), params={"bars": BARS}
+    ),
+    Metric(
+        "image_issues", "Issues of images", "How many images each kind of issue has.", "bars", "images",
+        Family("image_issues", _image_issues), params={"bars": BARS},
+    ),
+    Metric(
+        "annotation_issues", "Issues of annotations", "How many annotations each kind of issue has.",
+        "bars", "annotations", Family("annotation_issues", _annotation_issues), params={"bars": BARS},
+    ),
+    Metric(
+        "attribute_keys", "Attributes", "How many annotations have each attribute.",
+        "bars", "annotations", ATTRIBUTES, params={"bars": BARS},
+    ),
+    Metric(
+        "attributes", "Attributes' values",
+        "How many annotations have each value of each attribute; of a list, each of its values. The 20 most frequent "
+        "of an attribute.",
+        "bars", "annotations", ATTRIBUTES, params={"bars": BARS, "values_per_attribute": VALUES_PER_KEY},
+    ),
+    Metric(
+        "keypoints", "Keypoints",
+        "For each keypoint of each class, on how many annotations it is visible (COCO's v=2), hidden (v=1) or not "
+        "labelled (v=0).",
+        "bars", "annotations", Family("keypoints", _keypoints), params={"bars": BARS},
+    ),
+)  # fmt: skip
