@@ -6,7 +6,8 @@ class CocohubConfig(AppConfig):
     verbose_name = "CocoHub"
 
     def ready(self) -> None:
-        """Every process that queues work must know which Celery task does it: each room's tasks say so when imported."""
-        import annotations.tasks
-        import exports.tasks
+        """Whoever queues work must know which Celery task does it: each room's tasks say so when imported."""
+        import annotations.tasks  # noqa: F401
+        import exports.tasks  # noqa: F401
+        import insights.tasks  # noqa: F401
         import projects.tasks  # noqa: F401

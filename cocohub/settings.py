@@ -10,8 +10,9 @@ from pathlib import Path
 
 import environ
 from celery.schedules import crontab
+from corsheaders.defaults import default_headers
 from django.core.exceptions import ImproperlyConfigured
-from django.urls import reverse_lazy
+from django.templatetags.static import static
 
 import cocohub.embedded as embedded
 
@@ -72,6 +73,7 @@ INSTALLED_APPS = [
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
+    "django.contrib.humanize",
     "django.contrib.messages",
     "django.contrib.postgres",
     "django.contrib.sessions",
@@ -97,6 +99,7 @@ MIDDLEWARE = [
     "django_prometheus.middleware.PrometheusBeforeMiddleware",
     "cocohub.middleware.RequestIdMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    "cocohub.workplace.csp.ContentSecurityPolicyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "corsheaders.middleware.CorsMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -150,6 +153,8 @@ CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", 
 
 # A query of the filter language that takes longer is refused with "narrow it".
 QUERY_TIMEOUT_MS = env.int("QUERY_TIMEOUT_MS", default=10_000)
+# Reading figures waits so long for fresh ones; after that it gives the last ones, marked as stale.
+METRIC_WAIT_MS = env.int("METRIC_WAIT_MS", default=1_500)
 
 # --- Celery ---------------------------------------------------------------------------------------------------------
 CELERY_BROKER_URL = embedded.celery_broker_url(REDIS_URL)
@@ -179,17 +184,21 @@ CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 CELERY_BEAT_SCHEDULE = {
     "re-publish waiting and abandoned tasks": {"task": "projects.tasks.sweep", "schedule": 10.0},
+    "forget uploads that have run out": {"task": "annotations.tasks.forget_uploads", "schedule": crontab(minute=41)},
+    "refresh insights that are behind": {"task": "insights.tasks.refresh_behind", "schedule": 15.0},
+    "forget insights nobody asks for": {"task": "insights.tasks.forget_unread", "schedule": crontab(minute=47)},
     "forget expired tokens": {"task": "accounts.tasks.forget_expired_tokens", "schedule": crontab(minute=17)},
 }
 
 # --- Storage --------------------------------------------------------------------------------------------------------
 S3_BUCKET = env.str("S3_BUCKET", default="")
+S3_ENDPOINT = env.str("S3_ENDPOINT", default="")
 if S3_BUCKET:
     _storage = {
         "BACKEND": "storages.backends.s3.S3Storage",
         "OPTIONS": {
             "bucket_name": S3_BUCKET,
-            "endpoint_url": env.str("S3_ENDPOINT", default="") or None,
+            "endpoint_url": S3_ENDPOINT or None,
             "access_key": env.str("S3_ACCESS_KEY", default="") or None,
             "secret_key": env.str("S3_SECRET_KEY", default="") or None,
             "region_name": env.str("S3_REGION", default="us-east-1"),
@@ -214,6 +223,10 @@ MEDIA_LINK_SECONDS = env.int("MEDIA_LINK_SECONDS", default=3600)
 # A picture with more pixels than this is refused before it is decoded (a decompression bomb).
 MAX_IMAGE_PIXELS = env.int("MAX_IMAGE_PIXELS", default=120_000_000)
 MAX_UPLOAD_BYTES = env.int("MAX_UPLOAD_BYTES", default=8 * 1024 * MIB)
+# Uploads in parts, and what imports that succeeded have received, are forgotten after this time.
+UPLOAD_HOURS = env.int("UPLOAD_HOURS", default=24)
+# Imports may name what lies in storage below this prefix, put there by who runs the installation; empty: nothing.
+IMPORT_PREFIX = env.str("IMPORT_PREFIX", default="incoming/").strip("/") + "/"
 MAX_ARCHIVE_BYTES = env.int("MAX_ARCHIVE_BYTES", default=64 * 1024 * MIB)
 MAX_ARCHIVE_ENTRIES = env.int("MAX_ARCHIVE_ENTRIES", default=1_000_000)
 DATA_UPLOAD_MAX_MEMORY_SIZE = 10 * MIB
@@ -244,6 +257,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PARSER_CLASSES": ["accounts.api.parsing.JSONParser"],
     "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "URL_FORMAT_OVERRIDE": None,  # `?format=` is ours: reports as CSV
     "EXCEPTION_HANDLER": "cocohub.errors.exception_handler",
     "DEFAULT_THROTTLE_RATES": {"login": env.str("LOGIN_RATE", default="20/min")},
     "NUM_PROXIES": env.int("NUM_PROXIES", default=0),
@@ -276,12 +290,16 @@ SPECTACULAR_SETTINGS = {
         "ProjectStatusEnum": "projects.models.Project.Status",
         "ImageStatusEnum": "assets.models.ImageAsset.Status",
         "AnnotationKindEnum": ["objects", "captions", "panoptic"],
+        "ImportWhatEnum": "annotations.models.ImportJob.What",
         "ExportTargetEnum": "exports.models.ExportJob.Target",
     },
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
 }
 CORS_ALLOWED_ORIGINS = env.list("ALLOWED_ORIGINS", default=[])
 CORS_URLS_REGEX = r"^/api/"
+TUS_HEADERS = ["tus-resumable", "upload-length", "upload-metadata", "upload-offset", "upload-checksum"]
+CORS_ALLOW_HEADERS = [*default_headers, "if-match", "idempotency-key", "last-event-id", *TUS_HEADERS]
+CORS_EXPOSE_HEADERS = ["location", "etag", "x-request-id", "retry-after", "upload-expires", "tus-version", *TUS_HEADERS]
 
 # --- Browser security -----------------------------------------------------------------------------------------------
 SESSION_COOKIE_HTTPONLY = True
@@ -293,6 +311,7 @@ SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = PRODUCTION
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
+CSRF_FAILURE_VIEW = "cocohub.errors.csrf_failure"
 if env.bool("BEHIND_HTTPS_PROXY", default=False):
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
@@ -303,6 +322,7 @@ LOCALE_PATHS = [BASE_DIR / "locale"]
 TIME_ZONE = env.str("TIME_ZONE", default="UTC")
 USE_TZ = True
 STATIC_URL = "/static/"
+STATICFILES_DIRS = [BASE_DIR / "static"]
 STATIC_ROOT = BASE_DIR / "static-root"
 WHITENOISE_USE_FINDERS = not PRODUCTION
 if not PRODUCTION:
@@ -319,11 +339,26 @@ LOGGING = {
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
 }
 
+# --- The admin's theme ----------------------------------------------------------------------------------------------
+# Teal, in oklch as Unfold has its colours: lightness, chroma, hue.
+_TEAL = {
+    50: (98.0, 0.014), 100: (95.0, 0.035), 200: (90.5, 0.065), 300: (84.0, 0.095), 400: (75.5, 0.118),
+    500: (66.5, 0.118), 600: (56.0, 0.102), 700: (48.0, 0.086), 800: (40.5, 0.070), 900: (35.0, 0.057),
+    950: (25.0, 0.042),
+}  # fmt: skip
 UNFOLD = {
     "SITE_TITLE": "CocoHub",
     "SITE_HEADER": "CocoHub",
     "SITE_SYMBOL": "photo_library",
-    "SITE_URL": reverse_lazy("admin:index"),
-    "SHOW_HISTORY": True,
+    "SITE_URL": None,
+    "SHOW_HISTORY": False,
     "SHOW_VIEW_ON_SITE": False,
+    "SHOW_LANGUAGES": True,
+    "COLORS": {"primary": {str(name): f"oklch({light}% {chroma} 192)" for name, (light, chroma) in _TEAL.items()}},
+    "SITE_FAVICONS": [
+        {"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("workplace/icon.svg")},
+    ],
+    "STYLES": [lambda request: static("workplace/workplace.css")],
+    "SIDEBAR": {"navigation": "cocohub.workplace.navigation.sidebar"},
+    "DASHBOARD_CALLBACK": "cocohub.workplace.home.dashboard",
 }

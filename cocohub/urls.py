@@ -3,6 +3,7 @@
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path, re_path
 from django.views.generic import RedirectView
+from django.views.i18n import set_language
 from drf_spectacular.views import SpectacularAPIView, SpectacularRedocView, SpectacularSwaggerView
 
 from assets.views import media
@@ -22,6 +23,8 @@ api: list[URLPattern | URLResolver] = [
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
+    path("admin/work/", include("cocohub.workplace.urls")),
+    path("admin/language/", set_language, name="set_language"),
     path("admin/", admin.site.urls),
     path("api/v1/", include(api)),
     path("media/<str:signed>", media, name="media"),

@@ -123,16 +123,18 @@ def test_thumbnails_leave_the_status_and_the_version_of_an_image_alone(project):
     assert (image.status, image.version, image.issues) == ("approved", 1, ["size_differs"])
 
 
-def test_only_pictures_of_this_project_that_are_stored_and_whole_are_worked_on(project, decoded):
-    elsewhere = add(factories.make_project(), picture())
+def test_only_pictures_of_this_project_that_are_stored_and_whole_are_worked_on(project):
+    add(project, picture())
+    add(project, picture()[:400])
+    other = factories.make_project()
+    elsewhere = [add(other, picture()), add(other, picture()[:400])]
     missing = add(project, b"", uri="", checksum="", format="", status="missing")
     broken = add(project, picture(1), status="broken", issues=["file_broken"])
-    assert sum(make_thumbnails(project, nothing).values()) == 0
-    assert not decoded
-    for image in (elsewhere, missing, broken):
-        status = image.status
+    assert make_thumbnails(project, nothing) == {"made": 1, "reused": 0, "broken": 1, "unreadable": 0}
+    for image in (*elsewhere, missing, broken):
+        before = (image.thumbnail_uri, image.status, image.version)
         image.refresh_from_db()
-        assert (image.thumbnail_uri, image.status) == ("", status)
+        assert (image.thumbnail_uri, image.status, image.version) == before
 
 
 def test_the_revision_grows_with_what_is_written(project):
@@ -359,6 +361,28 @@ def test_a_helper_begins_nothing_when_its_turn_is_over(project):
     assert make_thumbnails(project, nothing, until=time.monotonic())["made"] == 0
 
 
+def test_shards_taken_together_are_held_until_their_last_picture_is_written(elsewhere, project, monkeypatch, settings):
+    _, other = elsewhere
+    settings.THUMBNAIL_DECODERS = 1
+    for name, value in (("THREADS_PER_DECODER", 1), ("PAGE", 1), ("FLUSH_PICTURES", 1)):
+        monkeypatch.setattr(thumbnails, name, value)
+    for number in range(8):
+        add(project, picture(number), checksum=f"a{number // 4}{number:062x}")
+    tries = []
+
+    def try_to_take_it(phase, done, total):
+        if 0 < done < total:
+            with other.cursor() as cursor:
+                cursor.execute(
+                    "SELECT pg_try_advisory_lock(%s, hashtext(%s))", [thumbnails.LOCK, f"thumbnails {project.pk} a1"]
+                )
+                tries.append(cursor.fetchone()[0])
+
+    assert make_thumbnails(project, try_to_take_it)["made"] == 8
+    assert tries
+    assert not any(tries)
+
+
 def test_the_leader_does_what_a_worker_that_died_left(elsewhere, project, monkeypatch):
     take, other = elsewhere
     monkeypatch.setattr(thumbnails, "PAUSE", 0.05)
@@ -376,21 +400,21 @@ def test_the_leader_does_what_a_worker_that_died_left(elsewhere, project, monkey
 
 
 def test_the_leader_counts_what_others_have_done(elsewhere, project, monkeypatch):
-    take, other = elsewhere
+    take, _ = elsewhere
     monkeypatch.setattr(thumbnails, "PAUSE", 0.05)
-    theirs = add(project, picture(), checksum="aa" + "1" * 62)
-    add(project, picture(), checksum="bb" + "1" * 62)
+    theirs = [add(project, picture(), checksum=shard + "1" * 62) for shard in ("aa", "bb")]
+    add(project, picture(), checksum="cc" + "1" * 62)
     take(project, "aa")
+    take(project, "bb")
     seen = []
 
     def look(phase, done, total):
         seen.append((done, total))
-        if len(seen) == 6:
-            ImageAsset.objects.filter(pk=theirs.pk).update(thumbnail_uri="theirs")
-            other.close()
+        if len(seen) in (6, 12):
+            ImageAsset.objects.filter(pk=theirs.pop().pk).update(thumbnail_uri="theirs")
 
     assert make_thumbnails(project, look)["made"] == 1
-    assert seen[-1] == (2, 2)
+    assert list(dict.fromkeys(seen)) == [(0, 3), (1, 3), (2, 3), (3, 3)]
 
 
 def test_workers_side_by_side_make_each_thumbnail_once(transactional_db, project, decoded, monkeypatch):

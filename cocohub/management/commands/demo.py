@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from accounts.errors import ServiceError
 from accounts.models import User
-from annotations import query
+from annotations import material, query
 from annotations import services as imports
 from assets import thumbnails
 from assets.models import ImageAsset
@@ -90,13 +90,13 @@ def _draw(folder: Path) -> str:
 
 
 def _import(user: User, project: Project, folder: Path) -> str:
-    files, plan, pictures = imports.folder_files(folder.resolve(), "")
+    found = material.in_folder(folder.resolve(), "", {})
     with bar() as progress:
         task = imports.import_here(
             user=user,
             project=project,
-            files=files,
-            pictures=pictures,
+            files=found.files,
+            pictures=found.pictures,
             strict=False,
             file_name=folder.name,
             split="",
@@ -106,8 +106,8 @@ def _import(user: User, project: Project, folder: Path) -> str:
         raise ServiceError(task.message)
     result = task.result
     return (
-        f"{plan.layout} layout, {len(files)} files: {result['images']} images, {result['annotations']} annotations, "
-        f"{result['images_added']} new"
+        f"{found.plan.layout} layout, {len(found.files)} files: {result['images']} images, "
+        f"{result['annotations']} annotations, {result['images_added']} new"
     )
 
 

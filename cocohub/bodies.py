@@ -1,0 +1,179 @@
+"""Bodies of requests before Django sees them: large ones go to a disk that has room, or are refused at once.
+
+Django's ASGI handler receives the whole body before it calls a view, and throws it away if the client goes in the
+middle. For uploads in parts (tus) that would lose what resuming is for, so `in_pieces` hands a long part over as
+several short ones, each of which is kept when it has come.
+"""
+
+import asyncio
+import errno
+import re
+import tempfile
+from collections.abc import Awaitable, Callable, MutableMapping
+from http import HTTPStatus
+from typing import IO, Any
+
+from django.conf import settings
+from django.core.exceptions import RequestAborted
+from django.core.handlers.asgi import ASGIHandler
+
+from accounts.api.rendering import dumps
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Application = Callable[[Message, Receive, Send], Awaitable[None]]
+
+PIECE = 8 * 1024 * 1024  # bytes
+FORM_OVERHEAD = 1024 * 1024  # bytes of a multipart body that are not files
+TUS_PART = re.compile(r"/api/v1/projects/\d+/uploads/[0-9a-f-]{36}")
+FULL = {errno.ENOSPC, errno.EDQUOT}
+
+
+class _Refused(Exception):
+    def __init__(self, status: HTTPStatus, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+
+
+class Handler(ASGIHandler):
+    """Django's handler; bodies wait in the folder of uploads, and one without end is cut off."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer a request."""
+        try:
+            _refuse_large(_length(scope))
+            await super().__call__(scope, receive, send)
+        except _Refused as refused:
+            await _answer(send, refused.status, refused.message)
+
+    async def read_body(self, receive: Any) -> IO[bytes]:
+        """The whole body, in memory while it is small. Raises RequestAborted if the client is gone."""
+        body = tempfile.SpooledTemporaryFile(  # noqa: SIM115 - the handler closes it
+            max_size=settings.FILE_UPLOAD_MAX_MEMORY_SIZE, dir=settings.FILE_UPLOAD_TEMP_DIR
+        )
+        try:
+            size, more = 0, True
+            while more:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise RequestAborted
+                chunk = message.get("body", b"")
+                size += len(chunk)
+                _refuse_large(size)
+                body.write(chunk)
+                more = message.get("more_body", False)
+            body.seek(0)
+        except BaseException as error:
+            body.close()
+            if isinstance(error, OSError) and error.errno in FULL:
+                raise _Refused(
+                    HTTPStatus.INSUFFICIENT_STORAGE, "The server has no space left; nothing of this was kept."
+                ) from error
+            raise
+        return body
+
+
+def _length(scope: Message) -> int:
+    text = _header(scope, b"content-length")
+    return int(text) if text.isdigit() else 0
+
+
+def _header(scope: Message, name: bytes) -> bytes:
+    return next((value for key, value in scope.get("headers", ()) if key.lower() == name), b"")
+
+
+def _refuse_large(size: int) -> None:
+    if size > settings.MAX_UPLOAD_BYTES + FORM_OVERHEAD:
+        raise _Refused(
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+            f"The body has more than {settings.MAX_UPLOAD_BYTES:,} bytes, which is the most that is taken.",
+        )
+
+
+async def _answer(send: Send, status: HTTPStatus, message: str) -> None:
+    # The rest of the body is not read: the connection cannot be used again.
+    headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
+    await send({"type": "http.response.start", "status": int(status), "headers": headers})
+    await send({"type": "http.response.body", "body": dumps({"message": message})})
+
+
+def in_pieces(application: Application) -> Application:
+    """The application, called several times for one long part of a tus upload.
+
+    Each call has a piece of the body and the `Upload-Offset` where it belongs; the first that is refused ends it, and
+    the client gets that answer, or the last. A part with a checksum goes through whole, for it counts as a whole.
+    """
+
+    async def call(scope: Message, receive: Receive, send: Send) -> None:
+        if not _is_tus_part(scope) or _length(scope) <= PIECE or _header(scope, b"upload-checksum"):
+            await application(scope, receive, send)
+            return
+        part = _Part(scope, receive)
+        answer: list[Message] = []
+        while not part.is_over and await part.collect():
+            answer = await part.hand_over(application)
+            if answer[0]["status"] != HTTPStatus.NO_CONTENT:
+                break
+        if not part.is_gone:
+            for message in answer:
+                await send(message)
+
+    return call
+
+
+def _is_tus_part(scope: Message) -> bool:
+    return scope["type"] == "http" and scope["method"] == "PATCH" and bool(TUS_PART.fullmatch(scope["path"]))
+
+
+class _Part:
+    """One request's body on its way."""
+
+    def __init__(self, scope: Message, receive: Receive) -> None:
+        self.scope = scope
+        self.receive = receive
+        self.is_gone = False  # the client
+        self.is_over = False
+        offset = _header(scope, b"upload-offset")
+        self.offset = int(offset) if offset.isdigit() else None
+        self._piece = bytearray()
+
+    async def collect(self) -> bool:
+        """Receive the next piece; False if there is nothing more."""
+        while len(self._piece) < PIECE and not self.is_over:
+            message = await self.receive()
+            self.is_gone = message["type"] == "http.disconnect"
+            self._piece += message.get("body", b"")
+            self.is_over = self.is_gone or not message.get("more_body", False)
+        return bool(self._piece)
+
+    async def hand_over(self, application: Application) -> list[Message]:
+        """Call the application with the piece; give its answer."""
+        piece, self._piece = bytes(self._piece), bytearray()
+        headers = [
+            (key, value) for key, value in self.scope["headers"] if key not in (b"content-length", b"upload-offset")
+        ]
+        headers.append((b"content-length", b"%d" % len(piece)))
+        if self.offset is not None:
+            headers.append((b"upload-offset", b"%d" % self.offset))
+            self.offset += len(piece)
+        answer: list[Message] = []
+        body = [{"type": "http.request", "body": piece, "more_body": False}]
+
+        async def receive() -> Message:
+            if body:
+                return body.pop()
+            await _never()
+            return {"type": "http.disconnect"}
+
+        async def send(message: Message) -> None:
+            answer.append(message)
+
+        await application({**self.scope, "headers": headers}, receive, send)
+        return answer
+
+
+async def _never() -> None:
+    """Wait until cancelled: to the application, the client stays while its piece is being kept."""
+    await asyncio.Event().wait()

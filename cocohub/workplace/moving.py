@@ -1,0 +1,231 @@
+"""Data in and data out: imports with their reports, exports with their files."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+from django.contrib import messages
+from django.core.files.uploadedfile import UploadedFile
+from django.http import FileResponse, Http404, HttpRequest, JsonResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods, require_safe
+
+from accounts.errors import ServiceError
+from annotations import query
+from annotations import services as import_services
+from annotations.counting import count
+from annotations.models import ImportJob
+from assets import storage
+from cocohub.workplace.choosing import images_of, query_of
+from cocohub.workplace.pages import in_project, refuse_json, show
+from exports import services as export_services
+from exports.models import ExportJob
+from projects import policies
+from projects.admin_base import admin_user
+from projects.models import Project, Role
+
+LISTED = 25  # jobs
+PROBLEMS = 200  # shown at once
+PROBLEMS_START = b'"problems": ['
+NAME_LENGTH = 100
+ACTIONS = ("quarantined", "repaired", "kept")
+KINDS = ("objects", "captions", "panoptic")
+SPLIT_LENGTH = 100
+
+
+@in_project()
+@require_http_methods(["GET", "HEAD", "POST"])
+def imports(request: HttpRequest, project: Project) -> HttpResponseBase:
+    """Start an import, and see those there were."""
+    if request.method == "POST":
+        return _start_import(request, project)
+    jobs = ImportJob.objects.filter(project=project).select_related("task", "created_by").newest_first()[:LISTED]
+    return show(request, "workplace/imports.html", project, "imports", jobs=jobs)
+
+
+def _start_import(request: HttpRequest, project: Project) -> HttpResponseBase:
+    """Queue it; the script of the page is answered in JSON, a plain form by going on to the next page."""
+    scripted = request.headers.get("Accept", "").startswith("application/json")
+    try:
+        policies.require(admin_user(request), Role.CURATOR, project)
+        file, split = request.FILES.get("file"), request.POST.get("split", "").strip()
+        if not isinstance(file, UploadedFile):
+            raise ServiceError(_("Choose a COCO file (JSON), or a zip with one."))
+        if len(split) > SPLIT_LENGTH or not split.isprintable():
+            raise ServiceError(_("The split's name is too long, or holds control characters."))
+        images = tuple(each for each in request.FILES.getlist("images") if isinstance(each, UploadedFile))
+        job = import_services.start_import(
+            user=admin_user(request),
+            project=project,
+            upload=import_services.Upload(file, images),
+            split=split,
+            strict=bool(request.POST.get("strict")),
+        )
+    except ServiceError as refusal:
+        if scripted:
+            return refuse_json(refusal)
+        messages.error(request, refusal.message)
+        return redirect("workplace:imports", project_pk=project.pk)
+    if scripted:
+        return JsonResponse({"next": reverse("workplace:import", args=[project.pk, job.pk])}, status=202)
+    return redirect("workplace:import", project_pk=project.pk, job_pk=job.pk)
+
+
+@in_project()
+@require_safe
+def one_import(request: HttpRequest, project: Project, job_pk: int) -> HttpResponseBase:
+    """Follow an import; once it is over, read its report."""
+    job = ImportJob.objects.filter(project=project, pk=job_pk).select_related("task", "created_by").first()
+    if job is None:
+        raise Http404(_("There is no such import in this project."))
+    action, code = request.GET.get("action", ""), request.GET.get("code", "")
+    report = read_report(job.task.log, action, code) if job.task.is_finished else None
+    return show(
+        request,
+        "workplace/import.html",
+        project,
+        "imports",
+        title=str(job),
+        job=job,
+        task=job.task,
+        report=report,
+        numbers=_numbers(job.task.result),
+        action=action,
+        code=code,
+    )
+
+
+@in_project()
+@require_safe
+def download_report(request: HttpRequest, project: Project, job_pk: int) -> HttpResponseBase:
+    """The whole report as a file."""
+    job = ImportJob.objects.filter(project=project, pk=job_pk).select_related("task").first()
+    content = storage.read(job.task.log) if job is not None else None
+    if content is None:
+        raise Http404(_("There is no report of this import."))
+    return FileResponse(content, as_attachment=True, filename=f"import-{job_pk}.json", content_type="application/json")
+
+
+def _numbers(result: dict[str, Any]) -> list[tuple[str, Any]]:
+    names = (
+        ("images", _("images")),
+        ("annotations", _("annotations")),
+        ("categories", _("categories")),
+        ("pictures", _("pictures stored")),
+        ("images_missing", _("pictures missing")),
+        ("images_broken", _("pictures broken")),
+        ("repaired", _("repaired")),
+        ("quarantined", _("left out")),
+    )
+    return [(label, result[name]) for name, label in names if name in result]
+
+
+def read_report(key: str, action: str = "", code: str = "") -> dict[str, Any] | None:
+    """A stored report: its head, and the first problems that fit; None if there is none that can be read."""
+    content = storage.read(key)
+    if content is None:
+        return None
+    with content:
+        lines = iter(content.readline, b"")  # going through a Django file itself would start anew each time
+        try:
+            head = orjson.loads(b"".join(_head(lines)))
+        except orjson.JSONDecodeError:
+            return None
+        found: list[dict[str, Any]] = []
+        fitting = 0
+        for problem in _problems(lines):
+            if (action and problem.get("action") != action) or (code and problem.get("code") != code):
+                continue
+            fitting += 1
+            if len(found) < PROBLEMS:
+                found.append(problem)
+            elif not (action or code):
+                break
+        return {**head, "shown": found, "fitting": fitting, "cut": fitting > len(found)}
+
+
+def _head(lines: Iterator[bytes]) -> Iterator[bytes]:
+    """The report's lines before its problems, closed so that they are a document; a short report whole."""
+    held = b""
+    for line in lines:
+        if PROBLEMS_START in line:
+            yield held.rstrip().removesuffix(b",") + b"\n}"
+            return
+        yield held
+        held = line
+    yield held
+
+
+def _problems(lines: Iterator[bytes]) -> Iterator[dict[str, Any]]:
+    """The problems, one a line, as `annotations.report` writes them."""
+    for line in lines:
+        text = line.strip().removesuffix(b",")
+        if text.startswith(b"{"):
+            yield orjson.loads(text)
+
+
+@in_project()
+@require_http_methods(["GET", "HEAD", "POST"])
+def exports(request: HttpRequest, project: Project) -> HttpResponseBase:
+    """Start an export of what a query chooses, and see those there were."""
+    if request.method == "POST":
+        return _start_export(request, project)
+    text = query_of(request)
+    context: dict[str, Any] = {"q": text}
+    try:
+        with query.statement_timeout():
+            context["number"], context["exact"] = count(images_of(project, text))
+    except query.QueryError as error:
+        context["fault"] = error.message
+    jobs = ExportJob.objects.filter(project=project).select_related("task", "created_by").newest_first()[:LISTED]
+    splits = list(project.splits.values_list("name", flat=True))
+    return show(request, "workplace/exports.html", project, "exports", jobs=jobs, splits=splits, **context)
+
+
+def _start_export(request: HttpRequest, project: Project) -> HttpResponseBase:
+    given = request.POST
+    what = given.get("what", "json")
+    wanted = export_services.Wanted(
+        q=given.get("q", "").strip(),
+        split=given.get("split", ""),
+        kind=given.get("kind", ""),
+        package=what in ("zip", "pictures"),
+        pictures=what == "pictures",
+    )
+    try:
+        job = export_services.start_export(user=admin_user(request), project=project, wanted=wanted)
+    except ServiceError as refusal:
+        messages.error(request, refusal.message)
+        return redirect("workplace:exports", project_pk=project.pk)
+    return redirect("workplace:export", project_pk=project.pk, job_pk=job.pk)
+
+
+@in_project()
+@require_safe
+def one_export(request: HttpRequest, project: Project, job_pk: int) -> HttpResponseBase:
+    """Follow an export; once it is over, take the file."""
+    job = _find_export(project, job_pk)
+    return show(request, "workplace/export.html", project, "exports", title=str(job), job=job, task=job.task)
+
+
+@in_project()
+@require_safe
+def download_export(request: HttpRequest, project: Project, job_pk: int) -> HttpResponseBase:
+    """The exported file."""
+    job = _find_export(project, job_pk)
+    content = storage.read(job.payload_uri)
+    if content is None:
+        raise Http404(_("There is no file of this export yet."))
+    ending = job.payload_uri.rpartition(".")[2]
+    kind = "application/zip" if ending == "zip" else "application/json"
+    return FileResponse(content, as_attachment=True, filename=f"export-{job.pk}.{ending}", content_type=kind)
+
+
+def _find_export(project: Project, job_pk: int) -> ExportJob:
+    job = ExportJob.objects.filter(project=project, pk=job_pk).select_related("task", "created_by").first()
+    if job is None:
+        raise Http404(_("There is no such export in this project."))
+    return job

@@ -1,0 +1,95 @@
+"""What the workplace's pages share: who may see them, what stands around them, how refusals are told."""
+
+import functools
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any
+
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http.response import HttpResponseBase
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.translation import gettext as _
+
+from accounts.errors import ServiceError
+from projects import policies
+from projects.models import Project, Role
+
+View = Callable[..., HttpResponseBase]
+
+
+def staff_only(view: View) -> View:
+    """For whoever may use the admin; others are sent to its login."""
+    return admin.site.admin_view(view)
+
+
+def in_project(role: Role = Role.VIEWER, *, as_json: bool = False) -> Callable[[View], View]:
+    """A view of `(request, project, ...)` for members of at least this role; to strangers there is no such page."""
+
+    def decorate(view: View) -> View:
+        @functools.wraps(view)
+        def inner(request: HttpRequest, project_pk: int, **kwargs: Any) -> HttpResponseBase:
+            try:
+                return view(request, policies.find_project(request.user, project_pk, role), **kwargs)
+            except ServiceError as refusal:
+                return refuse_json(refusal) if as_json else refuse(request, refusal)
+
+        return staff_only(inner)
+
+    return decorate
+
+
+def refuse_json(refusal: ServiceError) -> JsonResponse:
+    """The refusal in the shape of the API's errors."""
+    body: dict[str, Any] = {"message": refusal.message}
+    if refusal.detail is not None:
+        body["detail"] = refusal.detail
+    if refusal.fields:
+        body["fieldErrors"] = refusal.fields
+    return JsonResponse(body, status=refusal.status)
+
+
+def refuse(request: HttpRequest, refusal: ServiceError) -> HttpResponse:
+    """The refusal as a page."""
+    if refusal.status == HTTPStatus.NOT_FOUND:
+        raise Http404(refusal.message)
+    if refusal.status == HTTPStatus.FORBIDDEN:
+        raise PermissionDenied(refusal.message)
+    context = {**admin.site.each_context(request), "title": _("This cannot be done"), "refusal": refusal}
+    return TemplateResponse(request, "workplace/refused.html", context, status=refusal.status)
+
+
+def show(request: HttpRequest, template: str, project: Project, tab: str, **more: Any) -> TemplateResponse:
+    """A page of a project, with the admin around it and the project's tabs above."""
+    title = more.pop("title", None) or project.name
+    context = {
+        **admin.site.each_context(request),
+        "title": title,
+        "project": project,
+        "role": Role(project.my_role) if project.my_role else None,
+        "may_edit": (project.my_role or 0) >= Role.CURATOR,
+        "may_export": (project.my_role or 0) >= Role.MANAGER,
+        "tabs": tabs(project, tab),
+        "is_fullwidth": "1",
+        **more,
+    }
+    return TemplateResponse(request, template, context)
+
+
+def tabs(project: Project, current: str) -> list[dict[str, Any]]:
+    """The project's pages, for the row of tabs."""
+    here = [
+        ("images", _("Images"), "photo_library", reverse("workplace:images", args=[project.pk])),
+        ("imports", _("Import"), "upload", reverse("workplace:imports", args=[project.pk])),
+        ("exports", _("Export"), "download", reverse("workplace:exports", args=[project.pk])),
+    ]
+    lists = [
+        ("categories", _("Categories"), "category", "admin:annotations_category_changelist"),
+        ("team", _("Team"), "group", "admin:projects_membership_changelist"),
+    ]
+    if (project.my_role or 0) >= Role.MANAGER:
+        lists.append(("audit", _("Audit log"), "history", "admin:projects_auditlog_changelist"))
+    rows = here + [(name, label, icon, f"{reverse(to)}?project={project.pk}") for name, label, icon, to in lists]
+    return [{"label": label, "icon": icon, "link": link, "active": name == current} for name, label, icon, link in rows]

@@ -1,0 +1,209 @@
+"""One image: large, with its objects drawn over it, its tags and metadata, its record, its history."""
+
+from typing import Any
+
+import orjson
+from django.contrib import messages
+from django.db.models import Func, TextField
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http.response import HttpResponseBase
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST, require_safe
+
+from accounts.errors import ServiceError
+from annotations import query
+from annotations.models import Annotation
+from assets import services, storage
+from assets.admin import merge_patch_between, split_tags
+from assets.models import ImageAsset
+from assets.services import REVIEW, Edit
+from cocohub.workplace import paging
+from cocohub.workplace.bulk import typed_value
+from cocohub.workplace.choosing import address, images_of, query_of
+from cocohub.workplace.pages import in_project, show
+from projects.admin_base import admin_user
+from projects.models import AuditLog, Project, Role
+
+MOST_OBJECTS = 2_000  # drawn on one image
+HISTORY, HISTORY_LOOKED_AT = 20, 2_000  # audit lines
+# Formats that browsers show; of others there is only the thumbnail.
+SHOWN_BY_BROWSERS = frozenset({"jpeg", "png", "webp", "gif", "bmp", "avif"})
+
+
+def find_image(project: Project, image_pk: int) -> ImageAsset:
+    """The image, with its metadata as text to the letter in `record_text`. Raises Http404."""
+    rows = ImageAsset.objects.filter(project=project, pk=image_pk).select_related("split", "project")
+    asset = rows.annotate(record_text=Func("metadata", function="jsonb_pretty", output_field=TextField())).first()
+    if asset is None:
+        raise Http404(_("There is no such image in this project."))
+    return asset
+
+
+@in_project()
+@require_safe
+def image(request: HttpRequest, project: Project, image_pk: int) -> HttpResponseBase:
+    """The page."""
+    asset = find_image(project, image_pk)
+    sort = paging.sort_of(request)
+    before = after = None
+    fault = None
+    try:
+        with query.statement_timeout():
+            rows = images_of(project, query_of(request))
+            before, after = paging.neighbours(rows, asset, sort)
+    except query.QueryError as error:
+        fault = error.message
+    state = address(request)
+    showable = asset.format in SHOWN_BY_BROWSERS
+    return show(
+        request,
+        "workplace/image.html",
+        project,
+        "images",
+        title=str(asset),
+        asset=asset,
+        name=str(asset),
+        picture=storage.link(asset.uri if showable else asset.thumbnail_uri),
+        only_thumbnail=bool(asset.uri) and not showable,
+        before=before,
+        after=after,
+        fault=fault,
+        state=state,
+        q=query_of(request),
+        metadata=_shown_metadata(asset),
+        record=_record(asset),
+        statuses=[(value, label) for value, label in ImageAsset.Status.choices if value in REVIEW],
+        in_review=asset.status in REVIEW,
+        history=_history(asset),
+    )
+
+
+@in_project(as_json=True)
+@require_safe
+def objects(request: HttpRequest, project: Project, image_pk: int) -> HttpResponseBase:
+    """What is to be drawn: the image's annotations as COCO has them, with names and colours."""
+    find_image(project, image_pk)
+    rows = (
+        Annotation.objects.filter(image=image_pk, project=project).select_related("category").order_by("position", "id")
+    )
+    found = list(rows[: MOST_OBJECTS + 1])
+    body = {"objects": [_object(row) for row in found[:MOST_OBJECTS]], "more": len(found) > MOST_OBJECTS}
+    return HttpResponse(orjson.dumps(body), content_type="application/json")
+
+
+@in_project(Role.CURATOR)
+@require_POST
+def edit(request: HttpRequest, project: Project, image_pk: int) -> HttpResponseBase:
+    """Change tags, status or metadata, and show the page again."""
+    asset = find_image(project, image_pk)
+    back = f"{reverse('workplace:image', args=[project.pk, image_pk])}?{address(request)}"
+    try:
+        wanted = _edit_of(request, asset)
+        if wanted is not None and wanted.as_dict():
+            version = request.POST.get("version", "")
+            services.update_asset(
+                user=admin_user(request),
+                asset=asset,
+                edit=wanted,
+                version=int(version) if version.isdecimal() and len(version) < 10 else None,
+            )
+            messages.success(request, _("Saved."))
+    except ServiceError as refusal:
+        told = [text for texts in refusal.fields.values() for text in texts] or [refusal.message]
+        messages.error(request, " ".join(told))
+    return HttpResponseRedirect(back)
+
+
+def _edit_of(request: HttpRequest, asset: ImageAsset) -> Edit | None:
+    given = request.POST
+    if "add_tags" in given:
+        return Edit(add_tags=split_tags(given["add_tags"]))
+    if "remove_tag" in given:
+        return Edit(remove_tags=[given["remove_tag"]])
+    if "status" in given:
+        return Edit(status=given["status"] or None)
+    if "remove_key" in given:
+        return Edit(metadata={given["remove_key"]: None})
+    if key := given.get("meta_key", "").strip():
+        return Edit(metadata={key: typed_value(given.get("meta_value", ""))})
+    if "metadata" in given:
+        return Edit(metadata=merge_patch_between(asset.metadata, _json_object(given["metadata"])) or None)
+    return None
+
+
+def _json_object(text: str) -> dict[str, Any]:
+    try:
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise ServiceError(_("The metadata is no JSON: %(why)s") % {"why": error}) from error
+    if not isinstance(value, dict):
+        raise ServiceError(_("The metadata must be a JSON object."))
+    return value
+
+
+def _shown_metadata(asset: ImageAsset) -> list[tuple[str, str]]:
+    rows = sorted(asset.metadata.items()) if isinstance(asset.metadata, dict) else []
+    return [(key, value if isinstance(value, str) else orjson.dumps(value).decode()) for key, value in rows]
+
+
+def _record(asset: Any) -> str:
+    """The image's COCO record, its numbers to the letter."""
+    own = {"id": asset.coco_id if asset.coco_key is None else asset.coco_key, "file_name": asset.file_name}
+    sizes = {name: value for name, value in (("width", asset.width), ("height", asset.height)) if value is not None}
+    lines = [
+        f"    {orjson.dumps(name).decode()}: {orjson.dumps(value).decode()}" for name, value in {**own, **sizes}.items()
+    ]
+    rest = asset.record_text.strip().removeprefix("{").removesuffix("}").strip("\n")
+    return "{\n" + ",\n".join([*lines, rest] if rest.strip() else lines) + "\n}"
+
+
+def _object(row: Annotation) -> dict[str, Any]:
+    category = row.category
+    meta = category.meta if category is not None and isinstance(category.meta, dict) else {}
+    return {
+        "id": row.pk,
+        "coco_id": row.coco_key or row.coco_id,
+        "kind": row.kind,
+        "category": category.name if category is not None else "",
+        "category_id": row.category_id,
+        "color": category.color if category is not None else "",
+        "bbox": row.bbox,
+        "area": float(row.area) if row.area is not None else None,
+        "iscrowd": row.iscrowd,
+        "segmentation": row.segmentation,
+        "keypoints": row.keypoints,
+        "num_keypoints": row.num_keypoints,
+        "names": meta.get("keypoints"),
+        "skeleton": meta.get("skeleton"),
+        "attributes": row.attributes,
+        "score": float(row.score) if row.score is not None else None,
+        "extra": row.extra,
+        "issues": row.issues or [],
+        "source": row.source,
+        "is_machine": row.is_machine,
+    }
+
+
+def _history(asset: ImageAsset) -> list[dict[str, Any]]:
+    """The image's own lines among the project's last ones: an index serves those, and no trail is read whole."""
+    last = AuditLog.objects.filter(project=asset.project).order_by("-id").values("pk")[:HISTORY_LOOKED_AT]
+    lines = AuditLog.objects.filter(pk__in=last, detail__asset=asset.pk).order_by("-id")[:HISTORY]
+    return [{"line": line, "changes": _changes(line.detail)} for line in lines]
+
+
+def _changes(detail: dict[str, Any]) -> list[tuple[str, str]]:
+    names = {
+        "tags": _("tags"),
+        "add_tags": _("tags added"),
+        "remove_tags": _("tags removed"),
+        "metadata": _("metadata"),
+        "status": _("status"),
+    }
+    return [(label, _plain(detail[name])) for name, label in names.items() if name in detail]
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return ", ".join(value) or "-"
+    return value if isinstance(value, str) else orjson.dumps(value).decode()

@@ -1,0 +1,155 @@
+"""One image: what is drawn lies where it belongs, list and picture go together, edits land in the database."""
+
+import io
+import random
+
+import orjson
+import pytest
+from django.core.files.storage import default_storage
+from PIL import Image, ImageStat
+from playwright.sync_api import expect
+
+from annotations.coco import rle
+from annotations.models import Annotation
+from assets.models import ImageAsset
+
+EXIF_ORIENTATION = 0x0112
+
+
+def address(asset) -> str:
+    return f"/admin/work/{asset.project_id}/images/{asset.pk}"
+
+
+def open_image(open_as, curator, asset):
+    page = open_as(curator, address(asset))
+    page.wait_for_selector("#stage[data-drawn]")
+    return page
+
+
+def with_orientation(project, turned: bool) -> ImageAsset:
+    for asset in ImageAsset.objects.filter(project=project, format="jpeg").order_by("pk"):
+        with Image.open(default_storage.path(asset.uri)) as picture:
+            if (picture.getexif().get(EXIF_ORIENTATION, 1) != 1) is turned:
+                return asset
+    raise LookupError("no such picture in the sample")
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_the_picture_lies_in_the_pixels_that_coco_counts_in(open_as, curator, street, turned):
+    asset = with_orientation(street, turned)
+    page = open_image(open_as, curator, asset)
+    page.wait_for_function("document.querySelector('.cc-sheet img').complete")
+    page.add_style_tag(content=".cc-sheet svg, .cc-stage-tools { visibility: hidden }")
+    shown = Image.open(io.BytesIO(page.locator(".cc-sheet").screenshot())).convert("RGB")
+    stored = Image.open(default_storage.path(asset.uri)).convert("RGB")  # before any turn
+    assert stored.size == (asset.width, asset.height)
+    assert shown.width / shown.height == pytest.approx(stored.width / stored.height, rel=0.02)
+    pick = random.Random(7)
+    for _ in range(40):
+        x, y = pick.uniform(0.05, 0.95), pick.uniform(0.05, 0.95)
+        patches = [ImageStat.Stat(_around(picture, x, y)).mean for picture in (shown, stored)]
+        assert max(abs(a - b) for a, b in zip(*patches, strict=True)) < 40
+
+
+def _around(picture, x, y):
+    left, top, side = x * picture.width, y * picture.height, picture.width * 0.03
+    return picture.crop((int(left - side), int(top - side), int(left + side), int(top + side)))
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_boxes_lie_where_the_file_has_them(open_as, curator, street, turned):
+    asset = with_orientation(street, turned)
+    page = open_image(open_as, curator, asset)
+    page.locator("[data-toggle=boxes]").click()
+    sheet = page.locator(".cc-sheet").bounding_box()
+    scale = sheet["width"] / asset.width
+    boxed = Annotation.objects.filter(image=asset, bbox__isnull=False).order_by("position")
+    assert boxed.exists()
+    for row in boxed[:10]:
+        x, y, width, height = row.bbox
+        drawn = page.locator(f"g[data-object='{row.pk}'] rect").bounding_box()
+        expected = (sheet["x"] + x * scale, sheet["y"] + y * scale, width * scale, height * scale)
+        assert (drawn["x"], drawn["y"], drawn["width"], drawn["height"]) == pytest.approx(expected, abs=2.5)
+
+
+def test_masks_cover_as_many_pixels_as_the_file_says(open_as, curator, street):
+    crowd = Annotation.objects.filter(project=street, iscrowd=1, segmentation__has_key="counts").first()
+    page = open_image(open_as, curator, crowd.image)
+    high, wide = crowd.segmentation["size"]
+    counted = page.evaluate(
+        """([rle, wide, high]) => {
+            const canvas = Object.assign(document.createElement("canvas"), { width: wide, height: high });
+            const context = canvas.getContext("2d");
+            context.fill(new Path2D(window.ccShapes.maskPath(rle)));
+            const { data } = context.getImageData(0, 0, wide, high);
+            let number = 0;
+            for (let place = 3; place < data.length; place += 4) number += data[place] > 127;
+            return number;
+        }""",
+        [crowd.segmentation, wide, high],
+    )
+    assert counted == int(crowd.area)
+
+
+def test_compressed_masks_are_read_as_pycocotools_writes_them(open_as, curator, street):
+    page = open_image(open_as, curator, ImageAsset.objects.filter(project=street).first())
+    counts = [310, 12, 18, 12, 18, 12, 18, 100, 2, 33, 665]
+    assert page.evaluate("text => window.ccShapes.decompress(text)", rle.encode_counts(counts)) == counts
+
+
+def test_list_and_picture_go_together(open_as, curator, street):
+    asset = ImageAsset.objects.filter(project=street).order_by("-annotation_count").first()
+    page = open_image(open_as, curator, asset)
+    expect(page.locator(".cc-object-row")).to_have_count(asset.annotation_count)
+    row = page.locator(".cc-object-row").nth(2)
+    key = row.get_attribute("data-object")
+    row.click()
+    expect(page.locator(f"g[data-object='{key}']")).to_have_class("cc-object cc-hot")
+    record = orjson.loads(page.locator("#one-object pre").text_content())
+    assert record["id"] == int(key)
+    page.locator(".cc-group input").first.uncheck()
+    name = page.locator(".cc-group span.cc-cut").first.inner_text().rpartition(" (")[0]
+    hidden = Annotation.objects.filter(image=asset, category__name=name).first()
+    expect(page.locator(f"g[data-object='{hidden.pk}']")).to_be_hidden()
+
+
+def test_zoom_keeps_the_drawing_on_the_picture(open_as, curator, street):
+    asset = with_orientation(street, True)
+    page = open_image(open_as, curator, asset)
+    page.locator("#stage").hover(position={"x": 200, "y": 200})
+    page.mouse.wheel(0, -600)
+    boxes = [page.locator(f".cc-sheet {kind}").bounding_box() for kind in ("> img", "> svg")]
+    assert boxes[0] == pytest.approx(boxes[1], abs=1)
+    page.keyboard.press("0")
+    sheet, stage = (page.locator(name).bounding_box() for name in (".cc-sheet", "#stage"))
+    assert sheet["x"] >= stage["x"]
+
+
+def test_tags_status_and_metadata_are_changed_in_place(open_as, curator, street):
+    asset = ImageAsset.objects.filter(project=street).first()
+    page = open_image(open_as, curator, asset)
+    page.keyboard.press("t")
+    page.keyboard.type("checked, night")
+    page.keyboard.press("Enter")
+    expect(page.locator("#tags")).to_contain_text("checked")
+    page.get_by_role("button", name="Remove night").click()
+    expect(page.locator("#tags")).not_to_contain_text("night")
+    page.locator("#status").select_option("in_review")
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.locator("#status")).to_have_value("in_review")
+    page.locator("#meta-key").fill("lens")
+    page.locator("#meta-value").fill("35")
+    page.get_by_role("button", name="Set", exact=True).click()
+    expect(page.locator(".cc-history")).to_contain_text('{"lens":35}')
+    asset.refresh_from_db()
+    assert (asset.tags, asset.status, asset.metadata["lens"]) == (["checked"], "in_review", 35)
+
+
+def test_next_stays_within_the_query(open_as, curator, street):
+    found = list(ImageAsset.objects.filter(project=street, annotations__category__name="bus").distinct().order_by("pk"))
+    page = open_as(curator, f"{address(found[0])}?q=category%3Abus")
+    for asset in found[1:3]:
+        page.keyboard.press("ArrowRight")
+        page.wait_for_url(f"**{address(asset)}?q=category%3Abus")
+    page.keyboard.press("ArrowLeft")
+    page.wait_for_url(f"**{address(found[1])}?q=category%3Abus")

@@ -1,0 +1,88 @@
+"""Imports and exports in the workplace: started, followed, read."""
+
+import tempfile
+
+import orjson
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+
+from annotations.coco.problems import Action, Problem
+from annotations.models import ImportJob
+from annotations.report import Report
+from assets import storage
+from cocohub.workplace import moving
+from exports.models import ExportJob
+from projects.models import Role, Task
+from tests import factories
+from tests.annotations import scenes
+from tests.workplace.browsing import browser_of, staff
+
+EVIL = "<img src=x onerror=alert(1)>"
+
+
+def coco_file(name="instances_val.json") -> SimpleUploadedFile:
+    return SimpleUploadedFile(name, orjson.dumps(scenes.VAL), "application/json")
+
+
+def test_an_import_is_started_and_followed(by_curator, project, work):
+    answer = by_curator.post(
+        work("imports"), {"file": coco_file(), "split": "val"}, headers={"Accept": "application/json"}
+    )
+    job = ImportJob.objects.get()
+    assert (answer.status_code, answer.json()["next"]) == (202, work(f"imports/{job.pk}"))
+    assert f'data-task="{job.task_id}"' in by_curator.get(work(f"imports/{job.pk}")).content.decode()
+
+
+def test_viewers_import_nothing(project, work):
+    browser_of(staff(project, Role.VIEWER)).post(work("imports"), {"file": coco_file()})
+    assert not ImportJob.objects.exists()
+
+
+def test_an_import_without_a_file_is_refused(by_curator, work):
+    assert by_curator.post(work("imports"), {}, headers={"Accept": "application/json"}).status_code == 400
+
+
+@pytest.fixture
+def finished(project):
+    """An import whose report has three problems of two codes."""
+    report = Report()
+    for number, (code, action) in enumerate(
+        [("odd", Action.KEPT), ("bad", Action.QUARANTINED), ("bad", Action.QUARANTINED)]
+    ):
+        report(Problem(code, action, f"$.images[{number}]", EVIL, "Mend it.", '{"id": 1}'))
+    task = factories.make_task(project, status=Task.Status.SUCCEEDED, result={"images": 3, "repaired": 0})
+    key = storage.log_key(task.pk)
+    with tempfile.TemporaryFile() as target:
+        report.write(target, {"task": str(task.pk)})
+        target.seek(0)
+        storage.put(key, target)
+    report.close()
+    Task.objects.filter(pk=task.pk).update(log=key)
+    return ImportJob.objects.create(project=project, task=task, file_name=EVIL)
+
+
+def test_the_report_is_read_and_filtered(by_curator, work, finished):
+    page = by_curator.get(work(f"imports/{finished.pk}"))
+    assert len(page.context["report"]["shown"]) == 3
+    assert "<img src=x" not in page.content.decode()
+    bad = by_curator.get(work(f"imports/{finished.pk}"), {"action": "quarantined", "code": "bad"}).context["report"]
+    assert [problem["path"] for problem in bad["shown"]] == ["$.images[1]", "$.images[2]"]
+    whole = by_curator.get(work(f"imports/{finished.pk}/report"))
+    assert len(orjson.loads(b"".join(whole.streaming_content))["problems"]) == 3
+
+
+def test_a_long_report_is_cut(finished, monkeypatch):
+    monkeypatch.setattr(moving, "PROBLEMS", 2)
+    key = storage.log_key(finished.task_id)
+    whole, bad = moving.read_report(key), moving.read_report(key, "quarantined")
+    assert [(len(report["shown"]), report["cut"]) for report in (whole, bad)] == [(2, True), (2, False)]
+    assert moving.read_report("logs/none.json") is None
+
+
+def test_managers_start_exports_of_a_query(project, images, work):
+    client = browser_of(staff(project, Role.MANAGER))
+    assert client.get(work("exports"), {"q": "category:car"}).context["number"] == 1
+    client.post(work("exports"), {"q": "category:car", "what": "zip"})
+    job = ExportJob.objects.get()
+    assert (job.filter_snapshot["canonical"], job.filter_snapshot["package"]) == ("category:car", True)
+    assert client.get(work(f"exports/{job.pk}/file")).status_code == 404
