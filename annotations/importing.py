@@ -281,6 +281,9 @@ class _Import:
         summary.images = len(self.table)
         summary.annotations = self.families.total()
         summary.families = [family.name.lower() for family in families if self.families[family]]
+        duplicates = quality.flag_duplicates(cursor, self.project.pk, split.pk, fresh=fresh)
+        if duplicates:
+            self.issues["bbox_duplicate"] = duplicates
         self.issues.update(quality.flag_images(cursor, self.project.pk, split.pk))
         summary.issues = dict(self.issues)
         if self.families.total():
@@ -369,9 +372,6 @@ class _FreshWriter:
         self._copy(ImageAsset, rows.IMAGE_COLUMNS, "id, ", images, "tags, thumbnail_uri, ")
         statuses = Counter(run.status(row) for row in range(len(keys)))
         run.summary.images_missing, run.summary.images_broken = statuses["missing"], statuses["broken"]
-        duplicates = quality.flag_duplicates(self.cursor, run.project.pk, self.split.pk)
-        if duplicates:
-            run.issues["bbox_duplicate"] = duplicates
         run.summary.images_added = len(keys)
         run.summary.annotations_added = run.families.total()
 

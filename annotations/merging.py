@@ -18,7 +18,7 @@ from annotations.coco.images import TEXT_IDS
 from annotations.coco.problems import Action, Problem, Reporter, excerpt
 from annotations.coco.values import same, spelled_out
 from annotations.models import Category, CocoDocument
-from annotations.quality import KEPT_FLAGS, STAGED_DUPLICATES
+from annotations.quality import KEPT_FLAGS, KEPT_WITH_DUPLICATES
 from assets.models import Split
 from projects.models import Project
 
@@ -158,7 +158,6 @@ def merge(
     merger.refuse_other_images()
     images = merger.images()
     cursor.execute("CREATE INDEX ON staged_annotation (kind, coco_id); ANALYZE staged_annotation")
-    merger.run(STAGED_DUPLICATES)
     merger.place_annotations()
     merger.refuse_other_annotations()
     annotations = merger.annotations()
@@ -412,7 +411,7 @@ class _Merger:
             "image_id": "s.image_id",
             **{name: _column(name, "extra") for name in ("category_id", *ANNOTATION_FIELDS)},
             "extra": f"NULLIF({_json_without('a.extra', 's.extra', ('category_id', *ANNOTATION_FIELDS))}, '{{}}')",
-            "issues": "s.issues",
+            "issues": KEPT_WITH_DUPLICATES,
         }
         source = ("annotations_annotation", "staged_annotation s", "a.kind = s.kind AND a.coco_id = s.coco_id")
         changed = self._update(*source, assign)

@@ -14,21 +14,30 @@ _OTHERS = f"array(SELECT x FROM unnest(a.issues) x WHERE x <> ALL({_FLAGS}))"
 # SQL: the flags that the stored image `a` has, which a merge keeps until they are looked at again.
 KEPT_FLAGS = f"array(SELECT x FROM unnest(a.issues) x WHERE x = ANY({_FLAGS}))"
 
-_DUPLICATES = """
-    UPDATE {table} a SET issues = COALESCE(a.issues, '{{}}') || '{{bbox_duplicate}}'::text[]
+# The same for the stored annotation `a` and the staged one `s`.
+KEPT_WITH_DUPLICATES = """NULLIF(COALESCE(s.issues, '{}') || CASE WHEN 'bbox_duplicate' = ANY(a.issues)
+    THEN '{bbox_duplicate}'::text[] ELSE '{}' END, '{}')"""
+
+_OBJECTS = "{0}project_id = %(project)s AND {0}split_id = %(split)s AND {0}kind = 0 AND NOT {0}is_machine"
+_SAME = "(a.image_id, a.bbox) = (o.image_id, o.bbox) AND a.category_id IS NOT DISTINCT FROM o.category_id"
+_FLAG_DUPLICATES = f"""
+    UPDATE annotations_annotation a SET issues = COALESCE(a.issues, '{{}}') || '{{bbox_duplicate}}'::text[]
     FROM (
-        SELECT {image}, category_id, bbox FROM {table}
-        WHERE {where} kind = 0 AND bbox IS NOT NULL
-        GROUP BY {image}, category_id, bbox HAVING count(*) > 1
-    ) d
-    WHERE {outer} a.kind = 0 AND a.{image} = d.{image} AND a.category_id IS NOT DISTINCT FROM d.category_id
-        AND a.bbox = d.bbox
-"""
-STAGED_DUPLICATES = _DUPLICATES.format(table="staged_annotation", image="image_coco_id", where="", outer="")
-_OURS = "{0}project_id = %(project)s AND {0}split_id = %(split)s AND NOT {0}is_machine AND"
-_STORED_DUPLICATES = _DUPLICATES.format(
-    table="annotations_annotation", image="image_id", where=_OURS.format(""), outer=_OURS.format("a.")
-)
+        SELECT image_id, category_id, bbox FROM annotations_annotation
+        WHERE {_OBJECTS.format("")} AND bbox IS NOT NULL
+        GROUP BY image_id, category_id, bbox HAVING count(*) > 1
+    ) o
+    WHERE {_OBJECTS.format("a.")} AND {_SAME} AND NOT COALESCE('bbox_duplicate' = ANY(a.issues), false)
+"""  # noqa: S608
+_CLEAR_DUPLICATES = f"""
+    UPDATE annotations_annotation a SET issues = NULLIF(array_remove(a.issues, 'bbox_duplicate'), '{{}}')
+    WHERE {_OBJECTS.format("a.")} AND 'bbox_duplicate' = ANY(a.issues) AND NOT EXISTS (
+        SELECT FROM annotations_annotation o WHERE o.id <> a.id AND {_OBJECTS.format("o.")} AND {_SAME})
+"""  # noqa: S608
+_COUNT_DUPLICATES = f"""
+    SELECT count(*) FROM annotations_annotation a
+    WHERE {_OBJECTS.format("a.")} AND 'bbox_duplicate' = ANY(a.issues)
+"""  # noqa: S608
 _EMPTY = """
     SELECT count(*) FILTER (WHERE annotation_count = 0) * 2 < count(*) FROM assets_imageasset
     WHERE project_id = %(project)s AND split_id = %(split)s
@@ -51,10 +60,19 @@ _COUNT_FLAGS = f"""
 """
 
 
-def flag_duplicates(cursor: Any, project_id: int, split_id: int) -> int:
-    """Mark objects of one image and category with the very same box, in a split that was just written; how many."""
-    cursor.execute(_STORED_DUPLICATES, {"project": project_id, "split": split_id})
-    return int(cursor.rowcount)
+def flag_duplicates(cursor: Any, project_id: int, split_id: int, *, fresh: bool) -> int:
+    """Mark objects of one image and category with the very same box, unmark others; how many there are in the split.
+
+    It is no edit of the rows. A split that is `fresh` has no marks yet.
+    """
+    keys = {"project": project_id, "split": split_id}
+    if not fresh:
+        cursor.execute(_CLEAR_DUPLICATES, keys)
+    cursor.execute(_FLAG_DUPLICATES, keys)
+    if fresh:
+        return int(cursor.rowcount)
+    cursor.execute(_COUNT_DUPLICATES, keys)
+    return int(cursor.fetchone()[0])
 
 
 def flag_images(cursor: Any, project_id: int, split_id: int) -> dict[str, int]:

@@ -289,6 +289,7 @@ SPECTACULAR_SETTINGS = {
         "TaskStatusEnum": "projects.models.Task.Status",
         "ProjectStatusEnum": "projects.models.Project.Status",
         "ImageStatusEnum": "assets.models.ImageAsset.Status",
+        "ReviewStatusEnum": ["approved", "in_review", "ready", "rejected"],
         "AnnotationKindEnum": ["objects", "captions", "panoptic"],
         "ImportWhatEnum": "annotations.models.ImportJob.What",
         "ExportTargetEnum": "exports.models.ExportJob.Target",

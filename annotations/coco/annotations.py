@@ -280,10 +280,8 @@ class _Reader:
                 "bbox",
                 f"The box reaches beyond its {width} x {height} image.",
             )
-        if w > 0 and h > 0:
-            issue = box_issue(x, y, w, h, found.bounds if found else None)
-            if issue:
-                issues.append(issue)
+        elif issue := box_issue(x, y, w, h, found.bounds if found else None):
+            issues.append(issue)
         return raw
 
     def _mend_box(self, raw: bytes, index: int, bounds: Bounds | None) -> tuple[bytes, Bounds]:

@@ -79,6 +79,7 @@ class MetricFileView(_Insights):
     """One metric as a file."""
 
     @extend_schema(
+        operation_id="projects_insights_metrics_file",
         parameters=[
             Q,
             OpenApiParameter("form", str, OpenApiParameter.PATH, enum=list(pictures.FORMS)),

@@ -23,7 +23,7 @@ _PAIRS = """
     , c AS (
         SELECT id, min(id) OVER (PARTITION BY name) AS named, supercategory FROM annotations_category
         WHERE project_id = {project:d}
-    ), pairs AS MATERIALIZED (
+    ), pairs AS (
         SELECT a.image_id, a.category_id, a.split_id, count(*) AS number FROM {annotations}
         GROUP BY a.category_id, a.image_id, a.split_id
     )

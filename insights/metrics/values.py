@@ -22,17 +22,25 @@ _NAMES = """
     UNION ALL
     SELECT NULL, count(*), count(*) FILTER (WHERE COALESCE({column}, '{{}}') = '{{}}') FROM {tables} WHERE {where}
 """
-# A key's values: scalars, and scalars within an array, each once for an annotation.
-_ATTRIBUTES = """
+# How many annotations there are and how many have attributes, then how many have each key.
+_KEYS = """
     , pairs AS (
         SELECT a.id, pair.key, pair.value FROM {tables} CROSS JOIN LATERAL jsonb_each(
             CASE jsonb_typeof(a.attributes) WHEN 'object' THEN a.attributes ELSE '{{}}' END
         ) AS pair WHERE {where} AND a.attributes IS NOT NULL
-    ), scalars AS (
+    ) {values}
+    SELECT NULL AS key, NULL AS value, count(*) AS number,
+        count(*) FILTER (WHERE jsonb_typeof(a.attributes) = 'object' AND a.attributes <> '{{}}') AS some
+    FROM {tables} WHERE {where}
+    UNION ALL SELECT key, NULL, count(*), 0 FROM pairs GROUP BY key
+"""
+# A key's values: scalars, and scalars within an array, each once for an annotation.
+_VALUES = """
+    , scalars AS (
         SELECT DISTINCT id, key, CASE jsonb_typeof(element)
             WHEN 'number' THEN trim_scale(element::numeric)::text
             WHEN 'null' THEN 'null'
-            ELSE element #>> '{{}}' END AS value
+            ELSE element #>> '{}' END AS value
         FROM pairs CROSS JOIN LATERAL jsonb_array_elements(
             CASE jsonb_typeof(value) WHEN 'array' THEN value ELSE jsonb_build_array(value) END
         ) AS element WHERE jsonb_typeof(element) NOT IN ('object', 'array')
@@ -41,11 +49,8 @@ _ATTRIBUTES = """
             row_number() OVER (PARTITION BY key ORDER BY count(*) DESC, value COLLATE "C") AS place
         FROM scalars GROUP BY key, value
     )
-    SELECT key, NULL AS value, count(*) AS number FROM pairs GROUP BY key
-    UNION ALL SELECT key, value, number FROM counted WHERE place <= {limit:d}
-    UNION ALL SELECT NULL, 'all', count(*) FROM {tables} WHERE {where}
-    UNION ALL SELECT NULL, 'some', count(DISTINCT id) FROM pairs
 """
+_COUNTED = "UNION ALL SELECT key, value, number, 0 FROM counted WHERE place <= {limit:d}"
 _KEYPOINTS = """
     SELECT a.category_id, place, COALESCE(
         CASE WHEN jsonb_typeof(a.keypoints -> (3 * place + 2)) = 'number'
@@ -85,10 +90,12 @@ def _names(rows: Rows, field: str, unit: Literal["images", "annotations"], narro
 
 def _attributes(selection: Selection, metrics: Sequence[Metric]) -> dict[str, Figures]:
     tables, where = selection.annotation_tables, selection.of_project
-    rows = selection.rows(_ATTRIBUTES.format(tables=tables, where=where, limit=VALUES_PER_KEY))
-    numbers = {value: number for key, value, number in rows if key is None}
+    with_values = any(metric.name == "attributes" for metric in metrics)
+    sql = _KEYS.format(tables=tables, where=where, values=_VALUES if with_values else "")
+    rows = selection.rows(sql + (_COUNTED.format(limit=VALUES_PER_KEY) if with_values else ""))
+    total, missing = next((number, number - some) for key, _, number, some in rows if key is None)
     keys, values = [], []
-    for key, value, number in rows:
+    for key, value, number, _ in rows:
         if key is None:
             continue
         if value is None:
@@ -97,10 +104,9 @@ def _attributes(selection: Selection, metrics: Sequence[Metric]) -> dict[str, Fi
             keys.append(bar(key, number, q))
         else:
             values.append(bar(f"{key}: {value}", number, _with_value(selection, key, value)))
-    missing = numbers["all"] - numbers["some"]
     return {
-        "attribute_keys": ranked(keys, "annotations", numbers["all"], {"count": missing, "q": None}),
-        "attributes": ranked(values, "annotations", numbers["all"], {"count": missing, "q": None}),
+        "attribute_keys": ranked(keys, "annotations", total, {"count": missing, "q": None}),
+        "attributes": ranked(values, "annotations", total, {"count": missing, "q": None}),
     }
 
 
