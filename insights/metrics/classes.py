@@ -44,13 +44,19 @@ _TOGETHER = """
     JOIN named AS other ON other.image_id = one.image_id AND other.named >= one.named
     GROUP BY one.named, other.named
 """
+# `distinct` is needed only where two categories share a name: otherwise pairs are distinct already.
 _NAMED = """
-    , named AS MATERIALIZED (
-        SELECT DISTINCT image_id, named FROM pairs JOIN c ON c.id = category_id WHERE named IN (
-            SELECT named FROM pairs JOIN c ON c.id = category_id GROUP BY named
-            ORDER BY count(DISTINCT image_id) DESC, named LIMIT {limit:d}
-        )
+    , every AS MATERIALIZED (SELECT {distinct} image_id, named FROM pairs JOIN c ON c.id = category_id),
+    named AS MATERIALIZED (
+        SELECT image_id, named FROM every
+        WHERE named IN (SELECT named FROM every GROUP BY named ORDER BY count(*) DESC, named LIMIT {limit:d})
     )
+"""
+# Without the other metrics of the pass, pairs would be a detour.
+_ONLY_SUPERCATEGORIES = """
+    , c AS (SELECT id, supercategory FROM annotations_category WHERE project_id = {project:d})
+    SELECT supercategory, NULL, count(*), count(DISTINCT image_id)
+    FROM (SELECT a.category_id, a.image_id FROM {annotations}) AS a LEFT JOIN c ON c.id = a.category_id GROUP BY 1
 """
 
 
@@ -61,6 +67,9 @@ def _measure(selection: Selection, metrics: Sequence[Metric]) -> dict[str, Figur
         rows = selection.rows(f"SELECT a.category_id, count(*) FROM {selection.annotations} GROUP BY a.category_id")
         names = {pk: name for pk, name, _ in categories}
         return {"imbalance": _imbalance(_added((names.get(pk), number) for pk, number in rows), categories)}
+    if wanted == {"supercategories"}:
+        sql = _ONLY_SUPERCATEGORIES.format(project=selection.project.pk, annotations=selection.annotations)
+        return {"supercategories": _supercategories(selection, selection.rows(sql))}
     found = _read(selection, wanted, unique=len({name for _, name, _ in categories}) == len(categories))
     lowest: dict[str, int] = {}
     for pk, name, _ in categories:
@@ -90,7 +99,7 @@ def _read(selection: Selection, wanted: set[str], *, unique: bool) -> dict[str, 
     named = ""
     if "co_occurrence" in wanted:
         parts.append(_TOGETHER)
-        named = _NAMED.format(limit=TOGETHER)
+        named = _NAMED.format(limit=TOGETHER, distinct="" if unique else "DISTINCT")
     pairs = _PAIRS.format(project=selection.project.pk, annotations=selection.annotations)
     found: dict[str, Rows] = {"classes": [], "supercategories": [], "co_occurrence": []}
     for metric, *row in selection.rows(pairs + named + " UNION ALL ".join(parts)):

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from decimal import Decimal
 
 from annotations.query.tree import Is, Not, Present, Term, any_of
+from assets.models import Split
 from insights.metrics import passes
 from insights.metrics.bars import bar, ranked
 from insights.metrics.binning import Scale, histogram, listed, powers
@@ -48,6 +49,11 @@ def _named(field: str, *, absent: str = "") -> Callable[[Selection, Rows], Bars]
     return build
 
 
+def _splits(selection: Selection, rows: Rows) -> Bars:
+    names = dict(Split.objects.filter(project=selection.project).values_list("pk", "name"))
+    return _named("split")(selection, [(names[split], number) for split, number in rows])
+
+
 def _resolution(selection: Selection, rows: Rows) -> Grid:
     missing = sum(number for x, y, number in rows if x is None or y is None)
     cells = {(x, y): number for x, y, number in rows if x is not None and y is not None}
@@ -84,7 +90,7 @@ def _annotations(selection: Selection, rows: Rows) -> Figures:
 METRICS = (
     Metric(
         "splits", "Images by split", "How many images each split has.", "bars", "images", IMAGES,
-        keys=("(SELECT name FROM assets_split s WHERE s.id = i.split_id)",), build=_named("split"),
+        keys=("i.split_id",), build=_splits,
     ),
     Metric(
         "statuses", "Images by status",

@@ -18,7 +18,8 @@ VISIBILITIES = ("not labelled", "hidden", "visible")  # COCO's v = 0, 1, 2
 # Names, and with a NULL how many rows there are and how many of them have no name.
 _NAMES = """
     SELECT name, count(*) AS number, 0 AS without
-    FROM {tables}, LATERAL (SELECT DISTINCT unnest({column}) AS name) AS names WHERE {where} GROUP BY name
+    FROM {tables}, LATERAL (SELECT DISTINCT unnest({column}) AS name) AS names WHERE {where} AND {column} <> '{{}}'
+    GROUP BY name
     UNION ALL
     SELECT NULL, count(*), count(*) FILTER (WHERE COALESCE({column}, '{{}}') = '{{}}') FROM {tables} WHERE {where}
 """
@@ -34,22 +35,29 @@ _KEYS = """
     FROM {tables} WHERE {where}
     UNION ALL SELECT key, NULL, count(*), 0 FROM pairs GROUP BY key
 """
-# A key's values: scalars, and scalars within an array, each once for an annotation.
+# A key's values: scalars, and scalars within an array, each once for an annotation. Only arrays are taken apart.
+_LABEL = """CASE jsonb_typeof({value}) WHEN 'number' THEN trim_scale(({value})::numeric)::text WHEN 'null' THEN 'null'
+    ELSE {value} #>> '{{}}' END"""
 _VALUES = """
-    , scalars AS (
-        SELECT DISTINCT id, key, CASE jsonb_typeof(element)
-            WHEN 'number' THEN trim_scale(element::numeric)::text
-            WHEN 'null' THEN 'null'
-            ELSE element #>> '{}' END AS value
-        FROM pairs CROSS JOIN LATERAL jsonb_array_elements(
-            CASE jsonb_typeof(value) WHEN 'array' THEN value ELSE jsonb_build_array(value) END
-        ) AS element WHERE jsonb_typeof(element) NOT IN ('object', 'array')
-    ), counted AS (
-        SELECT key, value, count(*) AS number,
-            row_number() OVER (PARTITION BY key ORDER BY count(*) DESC, value COLLATE "C") AS place
-        FROM scalars GROUP BY key, value
+    , counted AS (
+        SELECT key, value, sum(number)::bigint AS number,
+            row_number() OVER (PARTITION BY key ORDER BY sum(number) DESC, value COLLATE "C") AS place
+        FROM (
+            SELECT key, LABEL_OF_VALUE AS value, number
+            FROM (
+                SELECT key, value, count(*) AS number FROM pairs
+                WHERE jsonb_typeof(value) NOT IN ('object', 'array') GROUP BY key, value
+            ) AS scalars
+            UNION ALL
+            SELECT key, value, count(*) FROM (
+                SELECT DISTINCT id, key, LABEL_OF_ELEMENT AS value
+                FROM pairs CROSS JOIN LATERAL jsonb_array_elements(
+                    CASE jsonb_typeof(value) WHEN 'array' THEN value ELSE '[]' END
+                ) AS element WHERE jsonb_typeof(element) NOT IN ('object', 'array')
+            ) AS lists GROUP BY key, value
+        ) AS values_of_both GROUP BY key, value
     )
-"""
+""".replace("LABEL_OF_VALUE", _LABEL.format(value="value")).replace("LABEL_OF_ELEMENT", _LABEL.format(value="element"))
 _COUNTED = "UNION ALL SELECT key, value, number, 0 FROM counted WHERE place <= {limit:d}"
 _KEYPOINTS = """
     SELECT a.category_id, place, COALESCE(

@@ -177,7 +177,7 @@ def test_metrics_of_one_pass_are_the_same_together_and_alone(q, world, db):
 
 
 def test_a_pass_asks_the_database_once(world, db, django_assert_num_queries):
-    for family, metrics in families(["resolution", "megapixels", "formats", "splits"]):
+    for family, metrics in families(["resolution", "megapixels", "formats", "statuses"]):
         with django_assert_num_queries(1):
             family.measure(Selection(world[0]), metrics)
 
@@ -268,3 +268,10 @@ def test_a_query_that_leaves_no_room_gives_bars_without_queries(world, db):
     found = measure(Selection(world[0], f"-({long})"), ["splits"])["splits"]
     assert found["total"] == len(world[1])
     assert all(each["q"] is None for each in found["bars"])
+
+
+def test_the_manual_names_every_metric():
+    from pathlib import Path
+
+    manual = (Path(__file__).resolve().parents[2] / "docs" / "insights.md").read_text()
+    assert [name for name in METRICS if f"`{name}`" not in manual] == []
