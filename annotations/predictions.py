@@ -63,15 +63,18 @@ KEPT = f"""
         AND ({", ".join(f"stored.{name.strip()}" for name in SAME.split(","))})
             IS NOT DISTINCT FROM ({", ".join(f"staged.{name.strip()}" for name in SAME.split(","))})
 """  # noqa: S608 - our own words
-REMOVE = f"DELETE FROM annotations_annotation WHERE {OURS} AND id NOT IN (SELECT id FROM kept_prediction)"  # noqa: S608
+REMOVE = f"""
+    DELETE FROM annotations_annotation a
+    WHERE {OURS} AND NOT EXISTS (SELECT FROM kept_prediction k WHERE k.id = a.id)
+"""  # noqa: S608
 ADD = f"""
     INSERT INTO annotations_annotation
         (project_id, split_id, kind, coco_id, position, source, is_machine, issues, {SAME})
     SELECT %(project)s, %(split)s, 0, numbers.last + fresh.turn, numbers.last + fresh.turn, %(source)s, true,
         issues, {SAME}
     FROM (
-        SELECT *, row_number() OVER (ORDER BY position) AS turn FROM staged_prediction
-        WHERE ctid NOT IN (SELECT place FROM kept_prediction)
+        SELECT *, row_number() OVER (ORDER BY position) AS turn FROM staged_prediction s
+        WHERE NOT EXISTS (SELECT FROM kept_prediction k WHERE k.place = s.ctid)
     ) fresh, (
         SELECT GREATEST({FIRST_ID - 1}, max(coco_id)) AS last FROM annotations_annotation
         WHERE project_id = %(project)s AND split_id = %(split)s AND kind = 0 AND coco_id < {2**62}
@@ -164,11 +167,13 @@ def import_predictions(
 
 
 def _merge(cursor: Any, keys: dict[str, Any], progress: Progress, summary: Predicted) -> None:
-    cursor.execute("ANALYZE staged_prediction")
+    # What was written lately has no statistics, and a join row by row of what seems to be few would never end.
+    cursor.execute("ANALYZE staged_prediction; SET LOCAL enable_nestloop = off")
     for statement, counted in ((KEPT, "unchanged"), (REMOVE, "removed"), (ADD, "added")):
         progress("merging", 0, None)
         cursor.execute(statement, keys)
         setattr(summary, f"annotations_{counted}", int(cursor.rowcount))
+    cursor.execute("SET LOCAL enable_nestloop = on")
     cursor.execute("SELECT count(DISTINCT image_id) FROM staged_prediction")
     summary.images = cursor.fetchone()[0]
 

@@ -18,26 +18,25 @@ KEPT_FLAGS = f"array(SELECT x FROM unnest(a.issues) x WHERE x = ANY({_FLAGS}))"
 KEPT_WITH_DUPLICATES = """NULLIF(COALESCE(s.issues, '{}') || CASE WHEN 'bbox_duplicate' = ANY(a.issues)
     THEN '{bbox_duplicate}'::text[] ELSE '{}' END, '{}')"""
 
-_OBJECTS = "{0}project_id = %(project)s AND {0}split_id = %(split)s AND {0}kind = 0 AND NOT {0}is_machine"
-_SAME = "(a.image_id, a.bbox) = (o.image_id, o.bbox) AND a.category_id IS NOT DISTINCT FROM o.category_id"
-_FLAG_DUPLICATES = f"""
-    UPDATE annotations_annotation a SET issues = COALESCE(a.issues, '{{}}') || '{{bbox_duplicate}}'::text[]
-    FROM (
-        SELECT image_id, category_id, bbox FROM annotations_annotation
-        WHERE {_OBJECTS.format("")} AND bbox IS NOT NULL
-        GROUP BY image_id, category_id, bbox HAVING count(*) > 1
-    ) o
-    WHERE {_OBJECTS.format("a.")} AND {_SAME} AND NOT COALESCE('bbox_duplicate' = ANY(a.issues), false)
-"""  # noqa: S608
+_OBJECTS = "project_id = %(project)s AND split_id = %(split)s AND kind = 0 AND NOT is_machine"
+# Rows that were just written have no statistics: nothing here leaves the planner a join to get wrong.
+_FIND_DUPLICATES = f"""
+    DROP TABLE IF EXISTS pg_temp.duplicate_box;
+    CREATE TEMP TABLE duplicate_box ON COMMIT DROP AS
+    SELECT unnest(array_agg(id)) AS id FROM annotations_annotation
+    WHERE {_OBJECTS} AND bbox IS NOT NULL
+    GROUP BY image_id, category_id, jsonb_hash_extended(bbox, 0) HAVING count(*) > 1;
+    CREATE UNIQUE INDEX ON duplicate_box (id)
+"""
 _CLEAR_DUPLICATES = f"""
     UPDATE annotations_annotation a SET issues = NULLIF(array_remove(a.issues, 'bbox_duplicate'), '{{}}')
-    WHERE {_OBJECTS.format("a.")} AND 'bbox_duplicate' = ANY(a.issues) AND NOT EXISTS (
-        SELECT FROM annotations_annotation o WHERE o.id <> a.id AND {_OBJECTS.format("o.")} AND {_SAME})
-"""  # noqa: S608
-_COUNT_DUPLICATES = f"""
-    SELECT count(*) FROM annotations_annotation a
-    WHERE {_OBJECTS.format("a.")} AND 'bbox_duplicate' = ANY(a.issues)
-"""  # noqa: S608
+    WHERE {_OBJECTS} AND 'bbox_duplicate' = ANY(a.issues)
+        AND NOT EXISTS (SELECT FROM duplicate_box d WHERE d.id = a.id)
+"""
+_FLAG_DUPLICATES = """
+    UPDATE annotations_annotation a SET issues = COALESCE(a.issues, '{}') || '{bbox_duplicate}'::text[]
+    WHERE a.id = ANY(ARRAY(SELECT id FROM duplicate_box)) AND NOT COALESCE('bbox_duplicate' = ANY(a.issues), false)
+"""
 _EMPTY = """
     SELECT count(*) FILTER (WHERE annotation_count = 0) * 2 < count(*) FROM assets_imageasset
     WHERE project_id = %(project)s AND split_id = %(split)s
@@ -66,13 +65,14 @@ def flag_duplicates(cursor: Any, project_id: int, split_id: int, *, fresh: bool)
     It is no edit of the rows. A split that is `fresh` has no marks yet.
     """
     keys = {"project": project_id, "split": split_id}
+    cursor.execute(_FIND_DUPLICATES, keys)
+    cursor.execute("SELECT count(*) FROM duplicate_box")
+    (number,) = cursor.fetchone()
     if not fresh:
         cursor.execute(_CLEAR_DUPLICATES, keys)
-    cursor.execute(_FLAG_DUPLICATES, keys)
-    if fresh:
-        return int(cursor.rowcount)
-    cursor.execute(_COUNT_DUPLICATES, keys)
-    return int(cursor.fetchone()[0])
+    if number:
+        cursor.execute(_FLAG_DUPLICATES)
+    return int(number)
 
 
 def flag_images(cursor: Any, project_id: int, split_id: int) -> dict[str, int]:

@@ -37,7 +37,7 @@ many = settings(deadline=None, suppress_health_check=[HealthCheck.function_scope
 
 
 @given(made=documents())
-@settings(many, max_examples=150)
+@settings(many, max_examples=80)
 @rolled_back()
 def test_valid_document_comes_out_as_it_went_in(owner, made):
     kind, document = made
@@ -167,7 +167,7 @@ def test_unusable_records_are_left_out_and_counted(project):
 
 
 @given(section=st.sampled_from(["images", "annotations", "categories"]), name=names, value=anything)
-@settings(many, max_examples=200)
+@settings(many, max_examples=70)
 @rolled_back()
 def test_postgresql_takes_whatever_is_read_and_nothing_changes_silently(owner, section, name, value):
     document = json.loads(json.dumps(VALID))

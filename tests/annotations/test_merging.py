@@ -40,7 +40,7 @@ def versions(project) -> dict[str, dict[int, int]]:
 
 
 @given(made=documents())
-@settings(many, max_examples=80)
+@settings(many, max_examples=40)
 @rolled_back()
 def test_importing_twice_touches_no_row(owner, made):
     _, document = made
@@ -60,7 +60,7 @@ def test_importing_twice_touches_no_row(owner, made):
 
 
 @given(made=documents(), data=st.data())
-@settings(many, max_examples=100)
+@settings(many, max_examples=40)
 @rolled_back()
 def test_edited_document_comes_out_as_it_was_edited(owner, made, data):
     kind, document = made
@@ -97,7 +97,7 @@ def _versions_by_key(project) -> dict[str, dict[str, int]]:
 
 
 @given(made=documents(), data=st.data())
-@settings(many, max_examples=80)
+@settings(many, max_examples=30)
 @rolled_back()
 def test_part_of_a_document_and_then_all_of_it_is_all_of_it(owner, made, data):
     kind, document = made

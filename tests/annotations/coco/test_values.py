@@ -58,7 +58,7 @@ def jsonb(django_db_setup, django_db_blocker):
 
 
 @given(value=documents)
-@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @example(value=["\0"])
 @example(value={"a": {"": "\ud800"}})
 @example(value=10**400)
@@ -75,7 +75,7 @@ def test_what_is_fit_comes_back_from_postgresql_as_it_went(jsonb, value):
 
 
 @given(token=numbers)
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @example(token="1E5")
 @example(token="1e-7")
 @example(token="1.5e1")
