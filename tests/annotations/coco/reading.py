@@ -15,8 +15,8 @@ from annotations.coco.problems import Action, Problem
 
 REPAIRED, KEPT, QUARANTINED = Action.REPAIRED, Action.KEPT, Action.QUARANTINED
 
-# In a template, a value of this kind is put into the file as it stands, be it JSON or not.
-RAW = "RAW:"
+# In a template, what follows this is put into the file as it stands, be it JSON or not. No real text begins so.
+RAW = "\udfffRAW:"
 
 
 def good() -> dict[str, Any]:
@@ -50,7 +50,8 @@ def annotation(coco_id: int, image: int, **fields: Any) -> dict[str, Any]:
 def text_of(document: Any) -> bytes:
     """The file; strings that begin with RAW stand in it without quotes."""
     text = json.dumps(document)
-    while (start := text.find(f'"{RAW}')) >= 0:
+    mark = json.dumps(RAW)[:-1]
+    while (start := text.find(mark)) >= 0:
         end = start + 1
         while text[end] != '"' or text[end - 1] == "\\":
             end += 1
