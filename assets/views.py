@@ -6,9 +6,10 @@ from pathlib import PurePosixPath
 from django.conf import settings
 from django.core import signing
 from django.core.files.storage import default_storage
-from django.http import FileResponse, Http404, HttpRequest, HttpResponseBase
+from django.http import Http404, HttpRequest, HttpResponseBase
 from django.views.decorators.http import require_safe
 
+from accounts.api.streaming import stored_file
 from assets.pictures import CONTENT_TYPES
 from assets.storage import LINK_SALT
 
@@ -27,11 +28,11 @@ def media(request: HttpRequest, signed: str) -> HttpResponseBase:
     except (signing.BadSignature, FileNotFoundError):
         raise Http404("This link is not valid any more, or the file is gone.") from None
     ending = PurePosixPath(key).suffix
-    response = FileResponse(
+    response = stored_file(
+        request,
         content,
-        content_type=SHOWN.get(ending) or OTHERS.get(ending, "application/octet-stream"),
-        as_attachment=ending not in SHOWN,
-        filename=PurePosixPath(key).name,
+        SHOWN.get(ending) or OTHERS.get(ending, "application/octet-stream"),
+        "" if ending in SHOWN else PurePosixPath(key).name,
     )
     response["X-Content-Type-Options"] = "nosniff"
     response["Content-Security-Policy"] = "default-src 'none'; sandbox"

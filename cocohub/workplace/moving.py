@@ -6,13 +6,14 @@ from typing import Any
 import orjson
 from django.contrib import messages
 from django.core.files.uploadedfile import UploadedFile
-from django.http import FileResponse, Http404, HttpRequest, JsonResponse
+from django.http import Http404, HttpRequest, JsonResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
+from accounts.api.streaming import stored_file
 from accounts.errors import ServiceError
 from annotations import query
 from annotations import services as import_services
@@ -106,7 +107,7 @@ def download_report(request: HttpRequest, project: Project, job_pk: int) -> Http
     content = storage.read(job.task.log) if job is not None else None
     if content is None:
         raise Http404(_("There is no report of this import."))
-    return FileResponse(content, as_attachment=True, filename=f"import-{job_pk}.json", content_type="application/json")
+    return stored_file(request, content, "application/json", f"import-{job_pk}.json")
 
 
 def _numbers(result: dict[str, Any]) -> list[tuple[str, Any]]:
@@ -221,7 +222,7 @@ def download_export(request: HttpRequest, project: Project, job_pk: int) -> Http
         raise Http404(_("There is no file of this export yet."))
     ending = job.payload_uri.rpartition(".")[2]
     kind = "application/zip" if ending == "zip" else "application/json"
-    return FileResponse(content, as_attachment=True, filename=f"export-{job.pk}.{ending}", content_type=kind)
+    return stored_file(request, content, kind, f"export-{job.pk}.{ending}")
 
 
 def _find_export(project: Project, job_pk: int) -> ExportJob:

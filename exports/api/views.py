@@ -1,6 +1,6 @@
 """Exports of a project."""
 
-from django.http import FileResponse
+from django.http import StreamingHttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.decorators import action
@@ -10,6 +10,7 @@ from rest_framework.response import Response
 from rest_framework.reverse import reverse
 from rest_framework.viewsets import GenericViewSet
 
+from accounts.api.streaming import stored_file
 from accounts.errors import NotFound
 from assets import storage
 from exports import services
@@ -41,16 +42,12 @@ class ExportJobViewSet(ProjectScoped, ListModelMixin, RetrieveModelMixin, Generi
 
     @extend_schema(responses={(200, "application/octet-stream"): OpenApiResponse(OpenApiTypes.BINARY)})
     @action(detail=True)
-    def download(self, request: Request, project_pk: int, pk: int) -> FileResponse:
-        """The exported file."""
+    def download(self, request: Request, project_pk: int, pk: int) -> StreamingHttpResponse:
+        """The exported file; a Range goes on with a download that broke."""
         job = self.get_object()
         content = storage.read(job.payload_uri)
         if content is None:
             raise NotFound("There is no file of this export yet; it is there once the export has succeeded.")
         ending = job.payload_uri.rpartition(".")[2]
-        return FileResponse(
-            content,
-            as_attachment=True,
-            filename=f"export-{job.pk}.{ending}",
-            content_type="application/zip" if ending == "zip" else "application/json",
-        )
+        content_type = "application/zip" if ending == "zip" else "application/json"
+        return stored_file(request, content, content_type, f"export-{job.pk}.{ending}")

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from django.db.models import QuerySet
-from django.http import FileResponse
+from django.http import StreamingHttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.decorators import action
@@ -16,6 +16,7 @@ from rest_framework.viewsets import GenericViewSet
 
 from accounts.api.authentication import caller
 from accounts.api.schema import ApiSchema
+from accounts.api.streaming import stored_file
 from accounts.errors import NotFound
 from projects import jobs, policies, reports, services
 from projects.api import events, filters, serializers
@@ -162,13 +163,13 @@ class TaskViewSet(RetrieveModelMixin, GenericViewSet[Task]):
 
     @extend_schema(responses={200: OpenApiResponse(OpenApiTypes.OBJECT, "The stored report.")})
     @action(detail=True, methods=["get"])
-    def log(self, request: Request, pk: Any) -> FileResponse:
+    def log(self, request: Request, pk: Any) -> StreamingHttpResponse:
         """Read the stored report (JSON)."""
         try:
             report = reports.open_report(self.get_object())
         except FileNotFoundError as error:
             raise NotFound("This task has no report.") from error
-        return FileResponse(report, content_type="application/json", filename=f"{pk}.json")
+        return stored_file(request, report, "application/json")
 
 
 @extend_schema(tags=["audit"])
