@@ -43,6 +43,23 @@ class Draft(Protocol):
         """Forget all of it."""
 
 
+def key_of(upload: ResumableUpload) -> str:
+    """Where the upload lies once it is whole."""
+    return storage.upload_key(upload.project_id, str(upload.pk), "data")
+
+
+def forget_project(project_id: int) -> None:
+    """Give up what S3 has of unfinished uploads of a project that is gone; they are no objects yet. Idempotent."""
+    if not hasattr(default_storage, "bucket_name"):
+        return  # parts on a local disk are forgotten with their age
+    client: Any = default_storage.connection.meta.client  # type: ignore[attr-defined]
+    place = {"Bucket": default_storage.bucket_name}
+    pages = client.get_paginator("list_multipart_uploads").paginate(**place, Prefix=storage.upload_key(project_id, ""))
+    for page in pages:
+        for found in page.get("Uploads", ()):
+            client.abort_multipart_upload(**place, Key=found["Key"], UploadId=found["UploadId"])
+
+
 def draft_of(upload: ResumableUpload) -> Draft:
     """The draft, where this storage keeps it."""
     return _S3Draft(upload) if hasattr(default_storage, "bucket_name") else _LocalDraft(upload)
@@ -86,8 +103,8 @@ class _S3Draft:
         self.bucket = default_storage.bucket_name  # type: ignore[attr-defined]
         self.client: Any = default_storage.connection.meta.client  # type: ignore[attr-defined]
         self.part = max(PART, -(-upload.length // MAX_PARTS))
-        self.tail = f"uploads/{upload.pk}/tail"
-        self.key = f"uploads/{upload.pk}/data"
+        self.tail = storage.upload_key(upload.project_id, str(upload.pk), "tail")
+        self.key = key_of(upload)
 
     def _place(self, **more: Any) -> dict[str, Any]:
         return {"Bucket": self.bucket, "Key": self.key, "UploadId": self.upload.multipart, **more}

@@ -86,7 +86,7 @@ def start_import(
     if running is not None:
         return running
     with told_if_full():
-        upload_uri, images_uri = _store_upload(upload)
+        upload_uri, images_uri = _store_upload(project, upload)
     with transaction.atomic():
         # Two clients that send the same at once: the second finds the first one's job.
         Project.objects.select_for_update().get(pk=project.pk)
@@ -163,9 +163,9 @@ def _checksum(upload: Upload, wanted: Wanted) -> str:
     return hashlib.sha256("\n".join(parts).encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _store_upload(upload: Upload) -> tuple[str, str]:
+def _store_upload(project: Project, upload: Upload) -> tuple[str, str]:
     """Keys of the stored COCO file or zip, and of the stored pictures: a zip, or a list of names and keys."""
-    folder = f"uploads/{secrets.token_hex(16)}"
+    folder = storage.upload_key(project.pk, secrets.token_hex(16))
     upload_uri = upload.key
     if upload.file is not None:
         upload.file.seek(0)

@@ -23,7 +23,8 @@ from django.utils import timezone
 
 from accounts.errors import Conflict, Gone, Locked, NotFound, ServiceError, TooLarge
 from accounts.models import User
-from annotations.drafts import draft_of, told_if_full
+from annotations import drafts
+from annotations.drafts import told_if_full
 from annotations.models import ImportJob, ResumableUpload
 from assets import storage
 from projects import audit, policies
@@ -93,7 +94,7 @@ def _append(upload: ResumableUpload, offset: int, body: IO[bytes], size: int, ch
         return held
     if checksum:
         body = _checked(body, size, checksum)
-    draft = draft_of(held)
+    draft = drafts.draft_of(held)
     draft.append(body, size)
     held.offset += size
     held.expires_at = timezone.now() + timedelta(hours=settings.UPLOAD_HOURS)
@@ -104,8 +105,8 @@ def _append(upload: ResumableUpload, offset: int, body: IO[bytes], size: int, ch
 
 
 def _finish(upload: ResumableUpload) -> None:
-    upload.key = f"uploads/{upload.pk}/data"
-    draft_of(upload).finish(upload.key)
+    upload.key = drafts.key_of(upload)
+    drafts.draft_of(upload).finish(upload.key)
 
 
 def _checked(body: IO[bytes], size: int, checksum: str) -> IO[bytes]:
@@ -161,7 +162,7 @@ def _delete_bytes(upload: ResumableUpload) -> None:
     if upload.key:
         default_storage.delete(upload.key)
     else:
-        draft_of(upload).drop()
+        drafts.draft_of(upload).drop()
 
 
 def forget_expired() -> int:

@@ -1,6 +1,6 @@
 """Where bytes live. Keys are made from checksums and ids, never from names that users gave.
 
-`images/{project}/{aa}/{sha256}.{format}`, `thumbnails/...`, `uploads/{uuid}/...`, `logs/{task}.json`,
+`images/{project}/{aa}/{sha256}.{format}`, `thumbnails/...`, `uploads/{project}/{id}/...`, `logs/{task}.json`,
 `exports/{project}/{task}.{json|zip}`.
 """
 
@@ -69,6 +69,11 @@ def thumbnail_key(project_id: int, sha256: str) -> str:
     return f"thumbnails/{project_id}/{sha256[:2]}/{sha256}.webp"
 
 
+def upload_key(project_id: int, *parts: str) -> str:
+    """Where something that a project has received for an import is."""
+    return "/".join((f"uploads/{project_id}", *parts))
+
+
 def log_key(task_id: UUID | str) -> str:
     """Where a task's report is."""
     return f"logs/{task_id}.json"
@@ -117,7 +122,7 @@ def read(key: str) -> IO[bytes] | None:
 
 def forget_project(project_id: int) -> None:
     """Delete what is stored for a project that is gone. Idempotent; what is not there is no error."""
-    for area in ("images", "thumbnails", "exports"):
+    for area in ("images", "thumbnails", "exports", "uploads"):
         _delete_below(f"{area}/{project_id}")
 
 

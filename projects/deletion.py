@@ -13,6 +13,7 @@ from typing import Any
 from django.apps import apps
 from django.db import IntegrityError, models, transaction
 
+from projects import reports
 from projects.claims import Claim, TryLater
 from projects.models import Project, Task
 
@@ -46,6 +47,7 @@ def delete_project(claim: Claim) -> dict[str, Any]:
     project_id = claim.task.project_id
     _wait_for_others(claim, project_id)
     counts: dict[str, int] = {}
+    reports.forget_project(project_id)  # before the rows that name them
     for step in plan():
         counts[step.model._meta.label_lower] = _delete_rows(claim, step, project_id)
     for cleanup in _cleanups:

@@ -190,6 +190,8 @@ class Task(models.Model):
         EXPORT = "export", _("export")
         BULK_EDIT = "bulk_edit", _("bulk edit")
         INSIGHTS = "insights", _("insights")
+        CVAT_PULL = "cvat_pull", _("pull from CVAT")
+        CVAT_DELETE = "cvat_delete", _("delete in CVAT")
         DELETE_PROJECT = "delete_project", _("delete project")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)

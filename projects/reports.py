@@ -37,6 +37,12 @@ def store(task: Task, message: str, detail: object | None = None) -> str:
         return ""
 
 
+def forget_project(project_id: int) -> None:
+    """Delete the reports of a project's tasks: they quote its records. Idempotent."""
+    for key in Task.objects.filter(project=project_id).exclude(log="").values_list("log", flat=True).iterator():
+        default_storage.delete(key)
+
+
 def open_report(task: Task) -> IO[Any]:
     """The stored report's bytes; FileNotFoundError if there is none."""
     if not task.log:

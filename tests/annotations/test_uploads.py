@@ -14,6 +14,7 @@ from moto import mock_aws
 
 from annotations import drafts, uploads
 from annotations.models import ResumableUpload
+from projects import deletion, services
 
 TYPE = "application/offset+octet-stream"
 MIB = 1024 * 1024
@@ -230,3 +231,18 @@ def test_viewers_see_but_do_not_send(address, as_viewer, as_curator):
     begin(as_curator, address, 5)
     assert len(as_viewer.get(address).json()["results"]) == 1
     assert begin(as_viewer, address, 5).status_code == 403
+
+
+def test_nothing_is_left_in_storage_of_a_deleted_projects_uploads(store, address, as_curator, project, owner, run_task):
+    whole = begin(as_curator, address, 5, data=b"12345")
+    begin(as_curator, address, 50, data=b"12345")
+    key = ResumableUpload.objects.get(pk=as_curator.get(whole["Location"]).json()["id"]).key
+    assert default_storage.exists(key)
+
+    run_task(services.delete_project(user=owner, project=project), deletion.delete_project)
+
+    assert not default_storage.exists(key)
+    if store == "s3":
+        client = default_storage.connection.meta.client
+        assert "Uploads" not in client.list_multipart_uploads(Bucket="test")
+        assert "Contents" not in client.list_objects_v2(Bucket="test", Prefix="uploads/")

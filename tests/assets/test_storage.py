@@ -33,11 +33,14 @@ def test_nothing_is_left_of_a_deleted_project_and_others_keep_theirs():
     for project in (1, 2):
         storage.put(storage.image_key(project, "ab" * 32, "JPEG"), io.BytesIO(b"x"))
         storage.put(storage.thumbnail_key(project, "ab" * 32), io.BytesIO(b"x"))
+        storage.put(storage.upload_key(project, "11", "data"), io.BytesIO(b"x"))
     storage.forget_project(1)
     storage.forget_project(1)
     assert not default_storage.exists(storage.image_key(1, "ab" * 32, "JPEG"))
     assert not default_storage.exists(storage.thumbnail_key(1, "ab" * 32))
+    assert not default_storage.exists(storage.upload_key(1, "11", "data"))
     assert default_storage.exists(storage.image_key(2, "ab" * 32, "JPEG"))
+    assert default_storage.exists(storage.upload_key(2, "11", "data"))
 
 
 def test_a_link_shows_one_picture_with_our_type_and_no_scripts():

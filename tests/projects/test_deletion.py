@@ -2,13 +2,14 @@
 
 import pytest
 from django.apps import apps
+from django.core.files.storage import default_storage
 from django.db import connection
 
 from annotations.models import Annotation, Category, CocoDocument, DocumentCategory, ImportJob
 from assets.models import ImageAsset, Split
 from exports.models import ExportJob
 from insights.models import InsightView
-from projects import deletion, services
+from projects import deletion, reports, services
 from projects.models import AuditLog, Membership, Project, Task
 from tests import factories
 
@@ -123,11 +124,24 @@ def test_what_is_stored_elsewhere_is_cleaned_up_after_the_rows(project, owner, r
     assert cleaned == [(pk, False)]
 
 
+def test_reports_go_with_their_project_and_others_stay(project, owner, run_task):
+    mine = factories.make_task(project, status="failed")
+    other = factories.make_task(factories.make_project(owner), status="failed")
+    for task in (mine, other):
+        task.log = reports.store(task, "It says what was in the file.")
+        task.save(update_fields=["log"])
+
+    run_task(services.delete_project(user=owner, project=project), deletion.delete_project)
+
+    assert not default_storage.exists(mine.log)
+    assert default_storage.exists(other.log)
+
+
 @pytest.mark.parametrize("images", [1, 40])
 def test_the_number_of_statements_does_not_grow_with_the_rows(
     project, owner, run_task, django_assert_max_num_queries, images
 ):
     fill(project, images=images)
     task = services.delete_project(user=owner, project=project)
-    with django_assert_max_num_queries(70):
+    with django_assert_max_num_queries(30 + 3 * len(deletion.plan())):
         run_task(task, deletion.delete_project)
