@@ -183,6 +183,7 @@ class ImportJob(models.Model):
         COCO = "coco", _("COCO")
         IMAGES = "images", _("pictures")  # for records that are there already
         PREDICTIONS = "predictions", _("predictions")
+        REMOVAL = "removal", _("removal of predictions")  # of a source, too many for a request
 
     project = models.ForeignKey(
         Project, on_delete=models.CASCADE, related_name="import_jobs", verbose_name=_("project")

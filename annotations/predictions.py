@@ -11,23 +11,23 @@ import shutil
 import tempfile
 import zlib
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
 
 from django.db import connection, transaction
-from django.db.models import Count, Max, Min
 
-from accounts.errors import NotFound, ServiceError
+from accounts.errors import ServiceError
 from annotations import rows
 from annotations.coco.annotations import AnnotationRecord, read_annotations
 from annotations.coco.document import Document, opened
 from annotations.coco.images import ImageTable
 from annotations.coco.problems import CocoFileError, Problem, Reporter
 from annotations.importing import LOCK_IMPORT, STEP, Progress
-from annotations.models import Annotation, Category, DocumentCategory
+from annotations.machines import RECOUNT, split_named
+from annotations.models import Category, DocumentCategory
 from annotations.report import Report
 from assets.models import ImageAsset, Split
 from projects.models import Project
@@ -80,14 +80,6 @@ ADD = f"""
         WHERE project_id = %(project)s AND split_id = %(split)s AND kind = 0 AND coco_id < {2**62}
     ) numbers
 """  # noqa: S608
-RECOUNT = """
-    UPDATE assets_imageasset a SET annotation_count = counted.number
-    FROM (
-        SELECT i.id, (SELECT count(*) FROM annotations_annotation n WHERE n.image_id = i.id) AS number
-        FROM assets_imageasset i WHERE i.project_id = %(project)s AND i.split_id = ANY(%(splits)s)
-    ) AS counted
-    WHERE a.id = counted.id AND a.annotation_count <> counted.number
-"""
 
 
 @dataclass
@@ -134,7 +126,7 @@ def import_predictions(
     are quarantined. Raises ServiceError.
     """
     check_source(source)
-    place = _split(project, split)
+    place = split_named(project, split)
     progress("reading", 0, None)
     summary = Predicted(split=place.name, source=source)
     with opened_results(path) as document, transaction.atomic(), connection.cursor() as cursor:
@@ -200,16 +192,6 @@ def _without(report: Reporter, codes: set[str]) -> Reporter:
             report(problem)
 
     return tell
-
-
-def _split(project: Project, name: str) -> Split:
-    splits = list(Split.objects.filter(project=project).order_by("pk"))
-    chosen = [split for split in splits if split.name == name] if name else splits
-    if len(chosen) == 1:
-        return chosen[0]
-    known = ", ".join(repr(split.name) for split in splits) or "none yet: import its COCO file first"
-    text = f"Say which split the predictions belong to{f'; there is no {name!r}' if name else ''}. There are {known}."
-    raise ServiceError(text, fields={"split": [text]})
 
 
 def _images(split: Split) -> tuple[ImageTable, "array[int]"]:
@@ -280,41 +262,3 @@ def _unpacked(path: Path) -> Iterator[IO[bytes]]:
             yield packed  # type: ignore[misc]
     except (gzip.BadGzipFile, zlib.error, EOFError) as error:
         raise CocoFileError("bad_gzip", f"{path.name} begins like gzip but cannot be unpacked ({error}).") from error
-
-
-# --- What there is ----------------------------------------------------------------------------------------------------
-
-
-def sources(project: Project) -> Sequence[dict[str, Any]]:
-    """What machines have said in this project: by source and split, with numbers and the range of scores."""
-    found = Annotation.objects.filter(project=project, is_machine=True).values("source", "split_id")
-    names = dict(Split.objects.filter(project=project).values_list("pk", "name"))
-    counted = found.annotate(
-        annotations=Count("pk"), images=Count("image", distinct=True), lowest=Min("score"), highest=Max("score")
-    ).order_by("source", "split_id")
-    return [
-        {
-            "source": row["source"],
-            "split": names.get(row["split_id"], ""),
-            "annotations": row["annotations"],
-            "images": row["images"],
-            "lowest_score": row["lowest"],
-            "highest_score": row["highest"],
-        }
-        for row in counted
-    ]
-
-
-def remove(project: Project, source: str, split: str = "") -> int:
-    """Delete what this source has predicted, in one split or in all; how many. Raises NotFound if there is nothing."""
-    rows_ = Annotation.objects.filter(project=project, is_machine=True, source=source)
-    if split:
-        rows_ = rows_.filter(split=_split(project, split))
-    splits = list(rows_.values_list("split_id", flat=True).distinct())
-    if not splits:
-        known = ", ".join(sorted({row["source"] for row in sources(project)})) or "none"
-        raise NotFound(f"There are no predictions of {source[:100]!r} here. The sources are: {known}.")
-    removed = rows_._raw_delete(rows_.db)
-    with connection.cursor() as cursor:
-        cursor.execute(RECOUNT, {"project": project.pk, "splits": splits})
-    return removed

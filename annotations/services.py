@@ -17,7 +17,7 @@ from django.db import transaction
 
 from accounts.errors import Conflict, ServiceError, TooLarge
 from accounts.models import User
-from annotations import adding, material, predictions
+from annotations import adding, machines, material, predictions
 from annotations.drafts import told_if_full
 from annotations.importing import FileToImport, Outcome, Progress, import_files
 from annotations.material import Material, is_zip, json_names
@@ -31,6 +31,7 @@ from projects.models import Project, Role, Task
 from projects.services import set_status
 
 What = ImportJob.What
+REMOVED_AT_ONCE = 50_000  # annotations of a source that are deleted within the request
 
 
 @dataclass(frozen=True)
@@ -224,6 +225,8 @@ def _sent_pictures(upload: Upload) -> Iterator[PictureSource | None]:
 def run_import(claim: jobs.Claim) -> dict[str, Any]:
     """Do a queued import; give its result."""
     job = ImportJob.objects.select_related("project", "created_by").get(task=claim.task)
+    if job.what == What.REMOVAL:
+        return _perform(claim, job, _removal_work(job), claim.progress)
     if not (job.upload_uri or job.images_uri):
         raise ServiceError("What was received for this import is not here any more. Send it again.")
     claim.progress("fetching", 0)
@@ -315,6 +318,16 @@ def _predictions_work(job: ImportJob, path: Path) -> Work:
     return work
 
 
+def _removal_work(job: ImportJob) -> Work:
+    def work(report: Report, progress: Progress, tell: Tell) -> None:
+        machines.remove(
+            job.project, job.source, job.split, progress=progress,
+            before_commit=lambda removed: tell(removed.as_dict(), {}),
+        )  # fmt: skip
+
+    return work
+
+
 def _perform(claim: jobs.Claim, job: ImportJob, work: Work, progress: Progress) -> dict[str, Any]:
     """Do the work of a claimed task, and store the report whether it lands or fails."""
     user, project, file_name = job.created_by, job.project, job.file_name
@@ -375,16 +388,29 @@ def report_place(task: Task) -> str:
 # --- What machines made -----------------------------------------------------------------------------------------------
 
 
-@transaction.atomic
-def remove_source(*, user: User, project: Project, source: str, split: str = "") -> int:
-    """Delete what this source has predicted, in one split or in all; how many annotations. For curators.
+@dataclass(frozen=True)
+class Removal:
+    """How many annotations are deleted, and the job that does it if they are too many for a request."""
 
+    annotations: int
+    job: ImportJob | None = None
+
+
+@transaction.atomic
+def remove_source(*, user: User, project: Project, source: str, split: str = "", here: bool = False) -> Removal:
+    """Delete what this source has predicted, in one split or in all. For curators.
+
+    More than a request should wait for is left to a job, unless it is to be done `here`.
     Raises NotFound if there is nothing of it, Conflict while an import runs.
     """
     policies.require(user, Role.CURATOR, project)
     if project.tasks.unfinished().filter(kind=Task.Kind.IMPORT).exists():
         raise Conflict("An import is under way in this project; wait until it has ended, or cancel it.")
-    removed = predictions.remove(project, source, split)
-    project.touch()
+    found = machines.count(project, source, split)
+    if found > REMOVED_AT_ONCE and not here:
+        job = _create_job(user, project, Wanted(What.REMOVAL, split=split, source=source), "")
+        jobs.publish(job.task)
+        return Removal(found, job)
+    removed = machines.remove(project, source, split).annotations_removed
     audit.record(user, project, "predictions.removed", source=source, split=split, annotations=removed)
-    return removed
+    return Removal(removed)

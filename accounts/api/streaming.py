@@ -45,7 +45,7 @@ def stored_file(
     file.seek(first)
     response = streamed(request, read_in_pieces(file, end - first), content_type, name, status)
     # A client that goes away before the first piece leaves the generator unstarted: the answer closes the file then.
-    response._resource_closers.append(file.close)
+    response._resource_closers.append(file.close)  # type: ignore[attr-defined] # as FileResponse does
     response["Accept-Ranges"] = "bytes"
     response["Content-Length"] = str(end - first)
     if status == 416:

@@ -123,7 +123,8 @@ class SourceSerializer(serializers.Serializer):
 
 
 class RemovedSerializer(serializers.Serializer):
-    """How much was deleted."""
+    """How much was deleted, or is going to be by the task."""
 
     source = serializers.CharField()  # type: ignore[assignment]
     annotations = serializers.IntegerField()
+    task = serializers.UUIDField(allow_null=True)

@@ -18,7 +18,7 @@ from rest_framework.viewsets import GenericViewSet
 from accounts.api.parsing import JSONParser
 from accounts.api.streaming import read_in_pieces, streamed
 from accounts.errors import NotFound, ServiceError, TooLarge
-from annotations import material, predictions, services, uploads
+from annotations import machines, material, services, uploads
 from annotations.api import import_serializers, reports, serializers
 from annotations.models import ImportJob
 from assets import storage
@@ -177,15 +177,17 @@ class SourceViewSet(ProjectScoped, GenericViewSet[ImportJob]):
     @extend_schema(responses=import_serializers.SourceSerializer(many=True))
     def list(self, request: Request, project_pk: int) -> Response:
         """Sources of predictions, by split, with their numbers."""
-        found = predictions.sources(self.project)
+        found = machines.sources(self.project)
         return Response({"results": import_serializers.SourceSerializer(found, many=True).data})
 
     @extend_schema(
         parameters=[OpenApiParameter("split", str, description="Only in this split.")],
-        responses={200: import_serializers.RemovedSerializer},
+        responses={200: import_serializers.RemovedSerializer, 202: import_serializers.RemovedSerializer},
     )
     def destroy(self, request: Request, project_pk: int, pk: str) -> Response:
-        """Delete what a source has predicted. For curators."""
+        """Delete what a source has predicted; where that is much, a task does it (202). For curators."""
         split = request.query_params.get("split", "")
         removed = services.remove_source(user=self.user, project=self.project, source=pk, split=split)
-        return Response({"source": pk, "annotations": removed})
+        task = removed.job and str(removed.job.task_id)
+        told = {"source": pk, "annotations": removed.annotations, "task": task}
+        return Response(told, status=202 if task else 200)

@@ -6,15 +6,16 @@ import json
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 
-from accounts.errors import NotFound, ServiceError
-from annotations import predictions, query, services
+from accounts.errors import Conflict, NotFound, ServiceError
+from annotations import machines, predictions, query, services, tasks
 from annotations.coco.problems import CocoFileError
 from annotations.importing import FileToImport, import_files
 from annotations.models import Annotation
 from annotations.report import Report
 from assets.models import ImageAsset
 from exports.rendering import Selection, frozen, write_document
-from projects.models import AuditLog
+from projects import jobs
+from projects.models import AuditLog, Project, Task
 
 HUMAN = {
     "images": [{"id": 1, "file_name": "a.png", "width": 100, "height": 80}, {"id": 2, "file_name": "b.png"}],
@@ -175,13 +176,59 @@ def test_a_source_can_be_removed(scene, load, curator, viewer):
     load(FOUND, "yolo-v9")
     load(FOUND, "other")
     human = rows(scene, is_machine=False)
-    assert services.remove_source(user=curator, project=scene, source="yolo-v9") == 3
+    assert services.remove_source(user=curator, project=scene, source="yolo-v9").annotations == 3
     assert rows(scene, is_machine=False) == human
     assert len(rows(scene, source="other")) == 3
     assert list(ImageAsset.objects.order_by("coco_id").values_list("annotation_count", flat=True)) == [3, 1]
     assert AuditLog.objects.filter(action="predictions.removed").exists()
     with pytest.raises(NotFound, match="other"):
         services.remove_source(user=curator, project=scene, source="yolo-v9")
+
+
+def test_a_large_source_is_removed_by_a_task(scene, load, as_curator, curator, monkeypatch, claims_here):
+    monkeypatch.setattr(machines, "BATCH", 2)
+    monkeypatch.setattr(services, "REMOVED_AT_ONCE", 2)
+    load(FOUND, "yolo-v9")
+    before = Project.objects.get(pk=scene.pk).revision
+    human = rows(scene, is_machine=False)
+    removal = services.remove_source(user=curator, project=scene, source="yolo-v9")
+    assert (removal.annotations, len(rows(scene, source="yolo-v9"))) == (3, 3)
+    with pytest.raises(Conflict, match="under way"):
+        services.remove_source(user=curator, project=scene, source="yolo-v9")
+
+    tasks.run_import(str(removal.job.task_id))
+
+    task = Task.objects.get(pk=removal.job.task_id)
+    assert (task.status, task.result["annotations_removed"]) == ("succeeded", 3)
+    assert task.result["revision"] == Project.objects.get(pk=scene.pk).revision == before + 1
+    assert (rows(scene, source="yolo-v9"), rows(scene, is_machine=False)) == ([], human)
+    assert AuditLog.objects.get(action="import.finished", detail__what="removal").detail["annotations_removed"] == 3
+
+
+def test_a_removal_that_is_cancelled_leaves_everything(scene, load, curator, monkeypatch, claims_here):
+    monkeypatch.setattr(services, "REMOVED_AT_ONCE", 2)
+    load(FOUND, "yolo-v9")
+    before = Project.objects.get(pk=scene.pk).revision
+    removal = services.remove_source(user=curator, project=scene, source="yolo-v9")
+
+    def cancel(self, phase, done, total=None, message=""):
+        if phase == "finishing":
+            raise jobs.Cancelled
+
+    monkeypatch.setattr(jobs.Claim, "progress", cancel)
+    tasks.run_import(str(removal.job.task_id))
+
+    assert Task.objects.get(pk=removal.job.task_id).status == "cancelled"
+    assert len(rows(scene, source="yolo-v9")) == 3
+    assert Project.objects.get(pk=scene.pk).revision == before
+
+
+def test_the_api_says_which_task_removes_a_large_source(scene, load, as_curator, monkeypatch):
+    monkeypatch.setattr(services, "REMOVED_AT_ONCE", 2)
+    load(FOUND, "yolo-v9")
+    answer = as_curator.delete(f"/api/v1/projects/{scene.pk}/sources/yolo-v9")
+    assert (answer.status_code, answer.json()["annotations"]) == (202, 3)
+    assert as_curator.get(f"/api/v1/tasks/{answer.json()['task']}").json()["status"] == "queued"
 
 
 def test_the_api_lists_and_removes_sources(scene, load, as_viewer, as_curator):

@@ -118,8 +118,8 @@ class Command(ServiceCommand):
         project = project_named(options["project"], options["owner"])
         user = acting_user(options["owner"]) if options["owner"] else project.owner
         name, split = options["remove_source"], options["split"]
-        removed = services.remove_source(user=user, project=project, source=name, split=split)
-        return {"project": project.name, "source": name, "annotations_removed": removed}
+        removed = services.remove_source(user=user, project=project, source=name, split=split, here=True)
+        return {"project": project.name, "source": name, "annotations_removed": removed.annotations}
 
     @contextmanager
     def _material(self, path: Path, options: dict[str, Any]) -> Iterator[Material]:
