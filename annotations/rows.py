@@ -10,6 +10,8 @@ from annotations.coco.images import ImageRecord
 from annotations.coco.values import spelled_out
 
 NULL = rb"\N"
+# An object as most are, formatted in one go: that takes a third of the time.
+PLAIN = rb"%d	\N	%d	%d	%b	%b	%d	%b	\N	\N	\N	\N	\N	\N"
 BATCH = 256 * 1024  # bytes sent at once
 
 IMAGE_COLUMNS = (
@@ -60,6 +62,13 @@ def integer(value: int | None) -> bytes:
 
 def annotation_row(record: AnnotationRecord) -> bytes:
     """The values of ANNOTATION_COLUMNS."""
+    box, area, crowd, outline = record.bbox, record.area, record.iscrowd, record.segmentation
+    has_the_usual = box is not None and area is not None and crowd is not None and outline is not None
+    if has_the_usual and not record.issues and (
+        record.coco_key is record.keypoints is record.num_keypoints is record.attributes is record.score is record.extra
+        is None
+    ):  # fmt: skip
+        return PLAIN % (record.coco_id, record.family, record.index, json(box), number(area), crowd, json(outline))
     return b"\t".join(
         (
             b"%d" % record.coco_id,

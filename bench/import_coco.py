@@ -5,6 +5,9 @@ report, no categories, no idempotence. With --pycocotools, also what `pycocotool
 into memory.
 
     python -m bench.import_coco FILE [--rounds 3] [--pycocotools]
+
+It has a home, and so a database, of its own (`var/bench`) unless COCOHUB_HOME or DATABASE_URL are set; it empties that
+between measurements, and refuses to where there are projects that are not its own.
 """
 
 import argparse
@@ -16,7 +19,9 @@ import sys
 import time
 from pathlib import Path
 
+ROOT = Path(__file__).resolve().parent.parent
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cocohub.settings")
+os.environ.setdefault("COCOHUB_HOME", str(ROOT / "var" / "bench"))
 
 MIB = 1024 * 1024
 
@@ -154,8 +159,17 @@ def _project():  # type: ignore[no-untyped-def]
 def _drop_projects() -> None:
     from django.db import connection
 
-    with connection.cursor() as cursor:  # a bench's own server: everything in it is the bench's
-        cursor.execute("TRUNCATE projects_project CASCADE; TRUNCATE annotations_annotation; VACUUM")
+    from projects.commands import migrate_embedded
+    from projects.models import Project
+
+    migrate_embedded()
+    if Project.objects.exclude(owner__email="bench@localhost").exists():
+        sys.exit(
+            "There are projects in this database that are not the benchmark's. Set COCOHUB_HOME to another folder."
+        )
+    with connection.cursor() as cursor:
+        for statement in ("TRUNCATE projects_project CASCADE", "TRUNCATE annotations_annotation", "VACUUM"):
+            cursor.execute(statement)
 
 
 def _apart(what: str, path: Path) -> tuple[float, float]:
@@ -183,11 +197,15 @@ def main() -> None:
     if options.only:
         print(*globals()[options.only](options.file))
         return
+    drop = [sys.executable, "-m", "bench.import_coco", str(options.file), "--only", "drop"]
+    subprocess.run(drop, check=True)
     names = ["floor", "ours"] + ["pycocotools"] * options.pycocotools
     taken: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
     for _ in range(options.rounds):
         for name in names:
             taken[name].append(_apart(name, options.file))
+            # Each begins with empty tables, and with no work left over from the one before.
+            subprocess.run(drop, check=True)
     size = options.file.stat().st_size / MIB
     print(f"{options.file.name}: {size:.1f} MiB, {options.rounds} rounds, medians")
     median = {name: statistics.median(seconds for seconds, _ in runs) for name, runs in taken.items()}
@@ -197,7 +215,8 @@ def main() -> None:
     print(f"  ours / floor         {median['ours'] / median['floor']:.2f}   (aim: under 1.6)")
     if options.pycocotools:
         print(f"  ours / pycocotools   {median['ours'] / median['pycocotools']:.2f}   (aim: under 3)")
-    print(f"  memory over the mapped file   {max(peak for _, peak in taken['ours']) - size:.0f} MiB   (aim: under 150)")
+    memory, aim = max(peak for _, peak in taken["ours"]) - size, 150 if size < 200 else 250
+    print(f"  memory over the mapped file   {memory:.0f} MiB   (aim: under {aim})")
 
 
 if __name__ == "__main__":

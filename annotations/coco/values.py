@@ -17,6 +17,7 @@ MAX_DIGITS = 400  # longest number that is taken; a double needs 17 digits, 1e30
 INT64 = 2**63
 
 NUMBER = re.compile(rb"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?\Z")
+PLAIN_NUMBER = re.compile(rb"-?(?:0|[1-9]\d*)(?:\.\d+)?\Z")
 LONG_NUMBER = re.compile(rb"[0-9.]{%d}|[eE][+-]?0*[1-9][0-9]{3}" % MAX_DIGITS)
 EXPONENT = re.compile(rb"\d[eE]")
 EXPONENTS = re.compile(rb'"(?:[^"\\]++|\\.)*+"|-?\d+(?:\.\d+)?[eE][+-]?\d+')  # strings are eaten whole
@@ -189,6 +190,8 @@ def same(one: bytes, other: bytes) -> bool:
 def as_number(raw: bytes) -> bytes | None:
     """The number's own text, also when it stands in a string (`"63.5"`); None if there is no finite number."""
     token = raw[1:-1].strip() if raw[:1] == b'"' else raw
+    if len(token) < 32 and PLAIN_NUMBER.match(token):
+        return token
     if len(token) > MAX_DIGITS or not NUMBER.match(token) or LONG_NUMBER.search(token):
         return None
     return token if abs(float(token)) != float("inf") else None
