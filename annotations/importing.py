@@ -17,7 +17,7 @@ import psycopg.errors
 from django.db import DataError, OperationalError, connection, transaction
 from django.db.models import Count
 
-from annotations import merging, quality, rows
+from annotations import merging, quality, rows, statistics
 from annotations.coco.annotations import AnnotationRecord, Family, read_annotations
 from annotations.coco.categories import read_categories
 from annotations.coco.document import Document, opened
@@ -131,6 +131,8 @@ def import_files(
                 for run in runs:
                     run.write(cursor)
                 outcome = _outcome(runs, report, cache)
+                total = outcome.total
+                statistics.renew(cursor, {ImageAsset: total.images_added, Annotation: total.annotations_added})
                 outcome.total.revision = project.touch() if outcome.total.changed else project.revision
                 progress("finishing", 0, None)
                 before_commit(outcome)

@@ -20,14 +20,14 @@ from typing import IO, Any
 from django.db import connection, transaction
 
 from accounts.errors import ServiceError
-from annotations import rows
+from annotations import rows, statistics
 from annotations.coco.annotations import AnnotationRecord, read_annotations
 from annotations.coco.document import Document, opened
 from annotations.coco.images import ImageTable
 from annotations.coco.problems import CocoFileError, Problem, Reporter
 from annotations.importing import LOCK_IMPORT, STEP, Progress
 from annotations.machines import RECOUNT, split_named
-from annotations.models import Category, DocumentCategory
+from annotations.models import Annotation, Category, DocumentCategory
 from annotations.report import Report
 from assets.models import ImageAsset, Split
 from projects.models import Project
@@ -151,6 +151,7 @@ def import_predictions(
         _merge(cursor, {"project": project.pk, "split": place.pk, "source": source}, progress, summary)
         if summary.annotations_added or summary.annotations_removed:
             cursor.execute(RECOUNT, {"project": project.pk, "splits": [place.pk]})
+            statistics.renew(cursor, {Annotation: summary.annotations_added})
             summary.revision = project.touch()
         summary.quarantined, summary.repaired = report.quarantined, report.repaired
         progress("finishing", 0, None)

@@ -5,10 +5,11 @@ import json
 import psycopg
 import pytest
 from django.db import OperationalError, connection
+from django.test.utils import CaptureQueriesContext
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from annotations import importing, merging, rows
+from annotations import importing, merging, rows, statistics
 from annotations.coco import values
 from annotations.coco.problems import CocoFileError
 from annotations.models import Annotation, Category, CocoDocument, Kind
@@ -426,3 +427,15 @@ def test_what_is_done_before_the_commit_fails_with_it(project, tmp_path):
 
     assert not Split.objects.filter(project=project).exists()
     assert not CocoDocument.objects.filter(project=project).exists()
+
+
+@pytest.mark.parametrize(("many", "renewed"), [(2, True), (1_000, False)])
+def test_the_planner_knows_of_many_new_rows_at_once(project, monkeypatch, many, renewed):
+    """Without statistics a query of a large new project may take minutes."""
+    monkeypatch.setattr(statistics, "MANY", many)
+    with CaptureQueriesContext(connection) as done:
+        import_document(project, good())
+
+    said = [query["sql"] for query in done if query["sql"].startswith("ANALYZE")]
+    tables = ["assets_imageasset", "annotations_annotation"]
+    assert said == ([f"ANALYZE (SKIP_LOCKED) {table}" for table in tables] if renewed else [])
