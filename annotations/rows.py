@@ -63,8 +63,7 @@ def integer(value: int | None) -> bytes:
 def annotation_row(record: AnnotationRecord) -> bytes:
     """The values of ANNOTATION_COLUMNS."""
     box, area, crowd, outline = record.bbox, record.area, record.iscrowd, record.segmentation
-    has_the_usual = box is not None and area is not None and crowd is not None and outline is not None
-    if has_the_usual and not record.issues and (
+    if box is not None and area is not None and crowd is not None and outline is not None and not record.issues and (
         record.coco_key is record.keypoints is record.num_keypoints is record.attributes is record.score is record.extra
         is None
     ):  # fmt: skip
