@@ -8,8 +8,9 @@ from django.db import connection, transaction
 
 from annotations.coco.images import ImageTable
 from annotations.coco.problems import Action, Problem
-from annotations.importing import LOCK_IMPORT, Progress
+from annotations.importing import LOCK_IMPORT
 from annotations.matching import match
+from annotations.one_file import Progress
 from annotations.picturing import PictureCache, StoredPicture, gather
 from annotations.report import Report
 from annotations.sources import PictureSource

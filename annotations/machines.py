@@ -8,8 +8,9 @@ from django.db import connection, transaction
 from django.db.models import Count, Max, Min, QuerySet
 
 from accounts.errors import NotFound, ServiceError
-from annotations.importing import LOCK_IMPORT, Progress
+from annotations.importing import LOCK_IMPORT
 from annotations.models import Annotation
+from annotations.one_file import Progress
 from assets.models import Split
 from projects.models import Project
 

@@ -20,8 +20,8 @@ from annotations.coco.document import opened
 from annotations.coco.images import ImageTable, read_images
 from annotations.coco.problems import CocoFileError
 from annotations.drafts import told_if_full
-from annotations.importing import FileToImport
 from annotations.matching import match
+from annotations.one_file import FileToImport
 from annotations.report import Report
 from annotations.sources import Archive, Beside, Folder, PictureSource, Stored, looks_like_picture
 from assets import storage

@@ -25,9 +25,10 @@ from annotations.coco.annotations import AnnotationRecord, read_annotations
 from annotations.coco.document import Document, opened
 from annotations.coco.images import ImageTable
 from annotations.coco.problems import CocoFileError, Problem, Reporter
-from annotations.importing import LOCK_IMPORT, STEP, Progress
+from annotations.importing import LOCK_IMPORT
 from annotations.machines import RECOUNT, split_named
 from annotations.models import Annotation, Category, DocumentCategory
+from annotations.one_file import STEP, Progress
 from annotations.report import Report
 from assets.models import ImageAsset, Split
 from projects.models import Project

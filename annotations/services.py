@@ -19,9 +19,10 @@ from accounts.errors import Conflict, ServiceError, TooLarge
 from accounts.models import User
 from annotations import adding, machines, material, predictions
 from annotations.drafts import told_if_full
-from annotations.importing import FileToImport, Outcome, Progress, import_files
+from annotations.importing import Outcome, import_files
 from annotations.material import Material, is_zip, json_names
 from annotations.models import ImportJob
+from annotations.one_file import FileToImport, Progress
 from annotations.report import Report
 from annotations.sources import Archive, PictureSource, Stored
 from assets import storage

@@ -9,7 +9,8 @@ from django.test.utils import CaptureQueriesContext
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from annotations import importing, merging, rows, statistics
+from annotations import documents as surroundings
+from annotations import importing, rows, statistics
 from annotations.coco import values
 from annotations.coco.problems import CocoFileError
 from annotations.models import Annotation, Category, CocoDocument, Kind
@@ -225,7 +226,7 @@ def failing(*arguments, **options):
 
 
 @pytest.mark.parametrize(
-    ("module", "name"), [(merging, "merge_documents"), (merging, "merge_categories"), (rows, "image_row")]
+    ("module", "name"), [(surroundings, "merge_documents"), (surroundings, "merge_categories"), (rows, "image_row")]
 )
 @pytest.mark.parametrize("before", [False, True])
 def test_failure_in_the_middle_leaves_everything_as_it_was(project, monkeypatch, module, name, before):

@@ -13,7 +13,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import call_command
 from PIL import Image
 
-from annotations import importing, services, uploads
+from annotations import one_file, services, uploads
 from annotations.models import Annotation, ImportJob, ResumableUpload
 from annotations.tasks import run_import
 from assets.models import ImageAsset
@@ -316,7 +316,7 @@ def test_cancelled_in_any_phase_the_project_is_as_before(
     before = coco(*[f"{number}.png" for number in range(30)])
     finish(as_curator.post(address, {"file": file(before, "train.json")}, format="multipart"))
     state = _state(project)
-    monkeypatch.setattr(importing, "STEP", 1)
+    monkeypatch.setattr(one_file, "STEP", 1)
     monkeypatch.setattr("projects.claims.WRITE_INTERVAL", 0)
     report = jobs.Claim.progress
     phases = []

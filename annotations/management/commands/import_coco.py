@@ -9,8 +9,8 @@ from django.core.management.base import CommandError, CommandParser
 
 from accounts.errors import ServiceError
 from annotations import layouts, material, services
-from annotations.importing import FileToImport
 from annotations.material import Material
+from annotations.one_file import FileToImport
 from annotations.sources import Archive, Beside, Folder, PictureSource
 from projects.commands import ServiceCommand, acting_user, bar, find_by_name, project_named
 from projects.models import Project, Task
