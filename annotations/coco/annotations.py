@@ -271,7 +271,9 @@ class _Reader:
         if w <= 0 or h <= 0:
             issues.append("bbox_empty" if w == 0 or h == 0 else "bbox_negative")
             self._tell(issues[-1], Action.KEPT, index, "bbox", f"The box is {w:g} x {h:g} pixels.")
-        elif x < 0 or y < 0 or (width and x + w > width + 1) or (height and y + h > height + 1):
+        elif issue := box_issue(x, y, w, h, found.bounds if found else None):
+            issues.append(issue)
+        if x < 0 or y < 0 or (width and x + w > width + 1) or (height and y + h > height + 1):
             issues.append("bbox_outside")
             self._tell(
                 "bbox_outside",
@@ -280,8 +282,6 @@ class _Reader:
                 "bbox",
                 f"The box reaches beyond its {width} x {height} image.",
             )
-        elif issue := box_issue(x, y, w, h, found.bounds if found else None):
-            issues.append(issue)
         return raw
 
     def _mend_box(self, raw: bytes, index: int, bounds: Bounds | None) -> tuple[bytes, Bounds]:
