@@ -8,6 +8,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularRedocView, Spec
 
 from assets.views import media
 from cocohub import errors
+from cocohub.health.views import HealthView, LiveView, ReadyView
 
 api: list[URLPattern | URLResolver] = [
     path("", include("accounts.api.urls")),
@@ -16,6 +17,9 @@ api: list[URLPattern | URLResolver] = [
     path("", include("annotations.api.urls")),
     path("", include("insights.api.urls")),
     path("", include("exports.api.urls")),
+    path("health", HealthView.as_view(), name="health"),
+    path("health/live", LiveView.as_view(), name="health-live"),
+    path("health/ready", ReadyView.as_view(), name="health-ready"),
     path("schema", SpectacularAPIView.as_view(), name="schema"),
     path("docs", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
     path("redoc", SpectacularRedocView.as_view(url_name="schema"), name="redoc"),

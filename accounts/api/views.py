@@ -104,7 +104,7 @@ class MeView(AccountView):
 class IsGlobalAdmin(BasePermission):
     """Lets global admins in."""
 
-    message = "Only a global admin may manage users."
+    message = "Only a global admin may do this."
 
     def has_permission(self, request: Request, view: APIView) -> bool:
         """Whether the caller is one."""
