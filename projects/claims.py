@@ -109,6 +109,7 @@ class OwnConnection:
     def _execute(self, sql: str, parameters: Parameters) -> Row | None:
         if self._connection is None:
             self._connection = connection.copy()
+            self._connection.settings_dict["OPTIONS"].pop("pool", None)  # what is set below would stay for who is next
             self._connection.inc_thread_sharing()  # the heartbeat writes too; the lock keeps them apart
             with self._connection.cursor() as cursor:
                 cursor.execute("SET lock_timeout = '10s'")

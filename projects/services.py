@@ -1,12 +1,13 @@
 """Everything that changes a project or its team."""
 
 from collections.abc import Mapping
+from hashlib import blake2b
 from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
-from accounts.errors import Conflict, Forbidden, NotFound, ServiceError
+from accounts.errors import Conflict, Forbidden, NotFound, ServiceError, StaleEdit
 from accounts.models import User
 from projects import audit, jobs, policies
 from projects.models import Membership, Project, Role, Task
@@ -29,10 +30,15 @@ def create_project(*, user: User, name: str, description: str = "", source: str 
 
 
 @transaction.atomic
-def update_project(*, user: User, project: Project, **changes: str) -> Project:
-    """Change `name`, `description` or `source`. For managers. Raises Conflict if the owner has another of this name."""
+def update_project(*, user: User, project: Project, version: str | None = None, **changes: str) -> Project:
+    """Change `name`, `description` or `source`. For managers. Raises Conflict if the owner has another of this name.
+
+    Raises StaleEdit if `version` is given and one of the three has been changed since.
+    """
     policies.require(user, Role.MANAGER, project)
     project = Project.objects.select_for_update().get(pk=project.pk)
+    if version is not None and version != version_of(project):
+        raise StaleEdit("The project has been changed since you read it. Read it again and repeat your change.")
     before = {name: getattr(project, name) for name in ("name", "description", "source")}
     changed = {name: value.strip() if name == "name" else value for name, value in changes.items()}
     changed = {name: value for name, value in changed.items() if before[name] != value}
@@ -44,6 +50,12 @@ def update_project(*, user: User, project: Project, **changes: str) -> Project:
             user, project, "project.updated", changes={name: [before[name], changed[name]] for name in changed}
         )
     return project
+
+
+def version_of(project: Project) -> str:
+    """What of a project can be edited, as one word: the same as long as that is, whatever happens to its data."""
+    told = "\0".join([project.name, project.description, project.source])
+    return blake2b(told.encode(), digest_size=8).hexdigest()
 
 
 @transaction.atomic

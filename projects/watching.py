@@ -126,10 +126,11 @@ class Poller:
         return [watcher for watchers in self._watchers.values() for watcher in watchers]
 
     def _read(self, tasks: list[UUID]) -> dict[UUID, News]:
-        for connection in connections.all(initialized_only=True):
-            connection.close_if_unusable_or_obsolete()
+        _let_go_of_old_connections()
         rows = Task.objects.filter(pk__in=tasks)
-        return {task.pk: News(self._shown(task), task.is_finished) for task in rows}
+        news = {task.pk: News(self._shown(task), task.is_finished) for task in rows}
+        _let_go_of_old_connections()  # one that was borrowed from the pool goes back until the next tick
+        return news
 
     def _tell(self, found: dict[UUID, News]) -> None:
         for task, watchers in self._watchers.items():
@@ -148,6 +149,11 @@ class Poller:
     def _refuse(self, refused: Iterable[Watcher]) -> None:
         for watcher in refused:
             watcher.call(None)
+
+
+def _let_go_of_old_connections() -> None:
+    for connection in connections.all(initialized_only=True):
+        connection.close_if_unusable_or_obsolete()
 
 
 def _refused(watchers: list[Watcher]) -> list[Watcher]:

@@ -59,6 +59,10 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
             "items": [
                 _list(request, _("Imports"), "upload", "annotations", "importjob"),
                 _list(request, _("Exports"), "download", "exports", "exportjob"),
+                _list(request, _("CVAT tasks"), "draw", "exports", "cvattask"),
+                _list(request, _("Differences in CVAT"), "difference", "exports", "cvatdifference"),
+                _list(request, _("Pulls from CVAT"), "cloud_download", "exports", "cvatpull"),
+                _list(request, _("CVAT connections"), "cable", "exports", "cvatconnection"),
                 _list(request, _("Bulk edits"), "edit_note", "annotations", "bulkedit"),
                 _list(request, _("Tasks"), "pending_actions", "projects", "task"),
             ],

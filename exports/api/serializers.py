@@ -21,7 +21,7 @@ class ExportJobSerializer(serializers.ModelSerializer[ExportJob]):
 
     class Meta:
         model = ExportJob
-        fields = (
+        fields: tuple[str, ...] = (
             "id",
             "project",
             "target",
@@ -33,7 +33,7 @@ class ExportJobSerializer(serializers.ModelSerializer[ExportJob]):
             "task",
             "created_at",
         )
-        read_only_fields = fields
+        read_only_fields: tuple[str, ...] = fields
 
     @extend_schema_field(LINK)
     def get_download(self, job: ExportJob) -> str | None:

@@ -7,7 +7,7 @@ from exports.cvat.client import Client
 from exports.cvat.errors import CvatError, NotFound, Unwell, last_line
 from exports.cvat.records import Request, Task
 
-FIRST_PAUSE = 0.5  # seconds
+FIRST_PAUSE = 0.2  # seconds
 LONGEST_PAUSE = 15.0
 GROWTH = 1.5
 SECOND_LOOK = 1.0  # seconds until a failed request has its short message, a finished one its frames
@@ -53,7 +53,7 @@ def wait_for_task(
             # Known for some minutes after its end only. So the task is what counts.
             return _made(client, task_id, gone=request is None, pause=min(first_pause, SECOND_LOOK))
         if request.status == "failed":
-            client.transport.pause(min(first_pause * 2, SECOND_LOOK))
+            client.transport.pause(SECOND_LOOK)
             again = _look(client, rq_id)  # at first the message may be a whole traceback
             words = last_line(again.message if again and again.status == "failed" else request.message)
             raise CreationFailed(0, words or "it gave no reason", doing=f"from the images of task {task_id}")

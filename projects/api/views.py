@@ -14,6 +14,7 @@ from rest_framework.response import Response
 from rest_framework.reverse import reverse
 from rest_framework.viewsets import GenericViewSet
 
+from accounts.api import conditional
 from accounts.api.authentication import caller
 from accounts.api.schema import ApiSchema
 from accounts.api.streaming import stored_file
@@ -49,15 +50,20 @@ class ProjectViewSet(ProjectScoped, ListModelMixin, GenericViewSet[Project]):
         project = services.create_project(user=self.user, **form.validated_data)
         return self._answer(project, status=201)
 
+    @extend_schema(parameters=[conditional.IF_NONE_MATCH])
     def retrieve(self, request: Request, project_pk: int) -> Response:
-        """Read a project."""
-        return Response(self.get_serializer(self.project).data)
+        """Read a project; the ETag can go into `If-Match` of a change."""
+        return self._shown(self.project)
 
+    @extend_schema(parameters=[conditional.IF_MATCH])
     def partial_update(self, request: Request, project_pk: int) -> Response:
         """Change the name, description or source. For managers."""
         form = self.get_serializer(self.project, data=request.data, partial=True)
         form.is_valid(raise_exception=True)
-        return self._answer(services.update_project(user=self.user, project=self.project, **form.validated_data))
+        version = conditional.version(request.headers.get("If-Match", ""))
+        return self._answer(
+            services.update_project(user=self.user, project=self.project, version=version, **form.validated_data)
+        )
 
     @extend_schema(responses={202: serializers.TaskSerializer})
     def destroy(self, request: Request, project_pk: int) -> Response:
@@ -77,8 +83,11 @@ class ProjectViewSet(ProjectScoped, ListModelMixin, GenericViewSet[Project]):
         return self._answer(self.project)
 
     def _answer(self, project: Project, status: int = 200) -> Response:
-        current = policies.find_project(self.user, project.pk)
-        return Response(self.get_serializer(current).data, status=status)
+        return self._shown(policies.find_project(self.user, project.pk), status)
+
+    def _shown(self, project: Project, status: int = 200) -> Response:
+        data = self.get_serializer(project).data
+        return conditional.record(self.request, data, services.version_of(project), status=status)
 
 
 @extend_schema(tags=["members"])

@@ -28,13 +28,17 @@ OPEN = {
     "docs": "shows the schema",
     "redoc": "shows the schema",
     "media": "the signed link is the permission, so that <img> works without a header",
+    "cvat-delivery": "CVAT's signature over the body is the permission",
     "health-live": "for load balancers",
     "health-ready": "for load balancers",
 }
 # Changes that viewers may make, as "name method".
 FOR_VIEWERS: dict[str, str] = {}
 # Reading that takes more than a viewer, as "name".
-NOT_FOR_VIEWERS = {"project-audit-list": "what others did is for managers"}
+NOT_FOR_VIEWERS = {
+    "project-audit-list": "what others did is for managers",
+    "project-cvat-connection": "by whose credentials work is sent is for managers",
+}
 
 SAMPLES = {"int": 987_654, "uuid": uuid.UUID(int=1), "str": "x", "slug": "x", "path": "x"}
 

@@ -7,6 +7,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
+from exports.models.connections import CvatProject
 from projects.models import Project, Task
 
 
@@ -20,6 +21,10 @@ class ExportJobQuerySet(models.QuerySet["ExportJob"]):
     def newest_first(self) -> Self:
         """Latest on top."""
         return self.order_by("-id")
+
+    def to_cvat(self) -> Self:
+        """Those that go to CVAT."""
+        return self.filter(target=ExportJob.Target.CVAT)
 
 
 class ExportJob(models.Model):
@@ -37,6 +42,20 @@ class ExportJob(models.Model):
     # {"q", "canonical", "split", "images", "revision", ...}: what was chosen, at which state of the project
     filter_snapshot = models.JSONField(_("filter"), default=dict)
     payload_uri = models.CharField(_("file"), max_length=200, blank=True)
+    # To CVAT only: the storage prefix of the frozen snapshot (docs/decisions/011-cvat-export.md), "" until it is whole.
+    snapshot_uri = models.CharField(_("snapshot"), max_length=200, blank=True)
+    cvat_project = models.ForeignKey(
+        CvatProject,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="export_jobs",
+        verbose_name=_("CVAT project"),
+    )
+    # Asked for by somebody: takes the tasks out of CVAT again.
+    deletion = models.OneToOneField(
+        Task, on_delete=models.SET_NULL, null=True, blank=True, related_name="cvat_deletion", verbose_name=_("deletion")
+    )
     created_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
     created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
 

@@ -1,0 +1,20 @@
+"""Exports, the connection to CVAT, and what exports made there."""
+
+from exports.models.connections import CvatConnection, CvatProject, OfProjectQuerySet
+from exports.models.cvat import CvatImage, CvatJob, CvatTask, with_steps
+from exports.models.jobs import ExportJob
+from exports.pulling.models import CvatDifference, CvatKnown, CvatPull
+
+__all__ = [
+    "CvatConnection",
+    "CvatDifference",
+    "CvatImage",
+    "CvatJob",
+    "CvatKnown",
+    "CvatProject",
+    "CvatPull",
+    "CvatTask",
+    "ExportJob",
+    "OfProjectQuerySet",
+    "with_steps",
+]

@@ -1,0 +1,179 @@
+"""Noticing what people save in CVAT: by asking now and then, and by CVAT's webhooks, which are only a hint."""
+
+import hashlib
+import logging
+import secrets
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.core.cache import cache
+from django.db import transaction
+from django.db.models import Max
+from django.urls import reverse
+from django.utils import timezone
+
+from accounts.errors import Conflict, NotFound, ServiceError
+from accounts.models import User
+from exports import connecting, sealing
+from exports.cvat.client import Client
+from exports.cvat.errors import CvatError
+from exports.cvat.webhooks import EVENTS, parse_event, verify_signature
+from exports.models.connections import CvatProject
+from exports.models.cvat import CvatTask
+from exports.models.jobs import ExportJob
+from exports.pulling import reading, services
+from exports.pulling.models import CvatPull
+from projects import audit, policies
+from projects.models import Project, Role
+
+logger = logging.getLogger(__name__)
+
+LOOK_EVERY = timedelta(minutes=5)
+COMPLETED_EVERY = timedelta(hours=6)  # tasks that are completed are looked at less often: they can be opened again
+LATE = timedelta(minutes=5)  # a save that commits late can carry a date before others that were read already
+SETTLE = timedelta(seconds=20)  # after a webhook: people save often, and each save sends three events
+REMEMBERED = timedelta(days=1)  # deliveries, to know one that is sent again
+MAX_BODY = 1024 * 1024  # bytes of a delivery
+DATES = "%Y-%m-%dT%H:%M:%S.%fZ"
+SHORT_DATES = "%Y-%m-%dT%H:%M:%SZ"
+
+
+# --- By asking --------------------------------------------------------------------------------------------------------
+
+
+def look_for_news() -> int:
+    """Ask each CVAT project that has open tasks once; how many readings were queued. What fails waits for next time."""
+    waiting = CvatProject.objects.filter(pk__in=_due().values("cvat_project")).select_related("project")
+    queued = 0
+    for row in waiting.exclude(cvat_id=None):
+        try:
+            queued += _look(row)
+        except (ServiceError, CvatError) as error:
+            logger.warning("CVAT project %s could not be looked at: %s", row.pk, error)
+            # Not again at once: a CVAT that is away would hold up the others.
+            _due().filter(cvat_project=row).update(checked_at=timezone.now())
+    return queued
+
+
+def _due() -> Any:
+    tasks = CvatTask.objects.in_cvat().filter(project__deleting=False)
+    old = tasks.unchecked_for(LOOK_EVERY).order_by()
+    return old.exclude(status="completed", checked_at__gt=timezone.now() - COMPLETED_EVERY)
+
+
+def _look(row: CvatProject) -> int:
+    """One question for all tasks of a project: which jobs were saved since the latest date that was read?"""
+    tasks = {task.cvat_id: task for task in CvatTask.objects.in_cvat().filter(cvat_project=row).select_related("job")}
+    with connecting.client_of(row.project) as client:
+        account = client.transport.account
+        if (row.server, row.organization) != (account.web_url, account.organization or ""):
+            raise ServiceError("the project is connected to another CVAT now")
+        changed = client.jobs_changed(_mark(row), project_id=row.cvat_id)
+    news: dict[int, ExportJob] = {}
+    by_task: dict[int, list[Any]] = {}
+    for job in changed:
+        if job.type in ("", "annotation"):
+            by_task.setdefault(job.task_id, []).append(job)
+    for cvat_id, jobs_ in by_task.items():
+        task = tasks.get(cvat_id)
+        if task is not None and reading.has_news(task, jobs_):
+            news[task.job_id] = task.job
+    CvatTask.objects.filter(pk__in=[task.pk for task in tasks.values()]).update(checked_at=timezone.now())
+    return sum(services.start_automatic(job, CvatPull.Trigger.BEAT) is not None for job in news.values())
+
+
+def _mark(row: CvatProject) -> str:
+    """The latest of CVAT's own dates that was ever read, a little earlier; "" before any."""
+    latest = CvatTask.objects.filter(cvat_project=row).aggregate(latest=Max("updated_date"))["latest"] or ""
+    for form in (DATES, SHORT_DATES):
+        try:
+            moment = datetime.strptime(latest, form).replace(tzinfo=UTC) - LATE
+        except ValueError:
+            continue
+        return moment.strftime(DATES)
+    return ""
+
+
+# --- By webhook -------------------------------------------------------------------------------------------------------
+
+
+def hear(cvat_project: int, raw_body: bytes, signature: str | None) -> bool:
+    """A delivery of a webhook: queue a reading of what it is about; whether one was queued.
+
+    Raises NotFound for a project without a webhook and for a wrong signature alike, ServiceError for what is no
+    delivery. The same delivery again does nothing, and several in a row are one reading.
+    """
+    row = CvatProject.objects.filter(pk=cvat_project, project__deleting=False).exclude(webhook_secret_sealed="").first()
+    secret = sealing.unseal(row.webhook_secret_sealed) if row is not None else ""
+    if row is None or not verify_signature(secret, raw_body, signature):
+        raise NotFound("There is no such webhook, or the delivery is not signed with its secret.")
+    try:
+        event = parse_event(raw_body)
+    except ValueError as error:
+        raise ServiceError(str(error)) from error
+    digest = hashlib.sha256(raw_body).hexdigest()
+    if not cache.add(f"cvat-delivery:{row.pk}:{digest}", 1, REMEMBERED.total_seconds()) or event.task_id is None:
+        return False
+    task = CvatTask.objects.in_cvat().filter(cvat_project=row, cvat_id=event.task_id).select_related("job").first()
+    # What it says of the change is not looked at: deliveries come late and out of order. The reading finds out.
+    return task is not None and services.start_automatic(task.job, CvatPull.Trigger.WEBHOOK, SETTLE) is not None
+
+
+def start_listening(*, user: User, project: Project) -> list[CvatProject]:
+    """Have CVAT tell us of what is saved in the project's exports; the CVAT projects that do. For managers.
+
+    Raises ServiceError in CVAT's words: it does not deliver to every address.
+    """
+    policies.require(user, Role.MANAGER, project)
+    with connecting.told_at_once(), connecting.client_of(project) as client:
+        rows = _rows_at(client, project)
+        if not rows:
+            raise Conflict("Nothing of this project is in CVAT yet: export something first.")
+        for row in rows:
+            _listen(client, row, user)
+    return rows
+
+
+def _listen(client: Client, row: CvatProject, user: User) -> None:
+    url = address_of(row)
+    theirs = client.webhooks(int(row.cvat_id or 0))
+    if row.webhook_secret_sealed and any(one.id == row.webhook_id and one.target_url == url for one in theirs):
+        return
+    # One whose secret nobody knows any more is of no use: its answer was lost, or our address has changed.
+    for one in theirs:
+        if one.target_url == url or one.id == row.webhook_id:
+            client.delete_webhook(one.id)
+    secret = secrets.token_hex(24)
+    with transaction.atomic():
+        CvatProject.objects.filter(pk=row.pk).update(webhook_secret_sealed=sealing.seal(secret), webhook_id=None)
+    made = client.create_webhook(int(row.cvat_id or 0), url, secret, EVENTS)
+    with transaction.atomic():
+        CvatProject.objects.filter(pk=row.pk).update(webhook_id=made.id)
+        audit.record(user, row.project, "cvat.listening", cvat_project=row.cvat_id, webhook=made.id)
+    row.refresh_from_db()
+
+
+def stop_listening(*, user: User, project: Project) -> None:
+    """Take the webhooks out of CVAT; asking goes on. For managers."""
+    policies.require(user, Role.MANAGER, project)
+    with connecting.told_at_once(), connecting.client_of(project) as client:
+        for row in _rows_at(client, project):
+            if row.webhook_id is not None:
+                client.delete_webhook(row.webhook_id)
+            with transaction.atomic():
+                CvatProject.objects.filter(pk=row.pk).update(webhook_id=None, webhook_secret_sealed="")
+                audit.record(user, project, "cvat.not_listening", cvat_project=row.cvat_id)
+
+
+def _rows_at(client: Client, project: Project) -> list[CvatProject]:
+    account = client.transport.account
+    rows = CvatProject.objects.filter(
+        project=project, server=account.web_url, organization=account.organization or ""
+    ).select_related("project")
+    return list(rows.exclude(cvat_id=None))
+
+
+def address_of(row: CvatProject) -> str:
+    """Where CVAT delivers to."""
+    return f"{settings.PUBLIC_URL}{reverse('cvat-delivery', args=[row.pk])}"
