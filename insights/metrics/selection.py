@@ -1,6 +1,6 @@
 """The images that a metric is about: a query as SQL, and queries for its bars."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from django.db import connection
@@ -56,13 +56,22 @@ class Selection:
         """FROM and WHERE for the annotations of the images."""
         return f"{self.annotation_tables} WHERE {self.of_project}"
 
-    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+    def rows(self, sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Run a statement that begins with `head`; percent signs in it are doubled."""
-        statement = f"{self.head} {sql}"
-        params = self._images[1] if self._images else ()
         with connection.cursor() as cursor:
-            cursor.execute(statement, params)
+            cursor.execute(*self._whole(sql, params))
             return cursor.fetchall()
+
+    def stream(self, sql: str, params: Sequence[Any] = (), *, at_once: int = 2_000) -> Iterator[tuple[Any, ...]]:
+        """As `rows`, for more than should be in memory; inside a transaction."""
+        with connection.chunked_cursor() as cursor:
+            cursor.execute(*self._whole(sql, params))
+            while rows := cursor.fetchmany(at_once):
+                yield from rows
+
+    def _whole(self, sql: str, params: Sequence[Any]) -> tuple[str, list[Any]]:
+        statement = f"{self.head} {sql}"
+        return statement, [*(self._images[1] if self._images else ()), *params]
 
     def narrowed(self, *conditions: Node) -> str | None:
         """The query for those of the images that meet all conditions; None if the language does not take it."""

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from annotations import bulk, categories, editing
+from annotations import bulk, categories, editing, relabelling
 from annotations.changes import Change
 from annotations.changes import Selection as Chosen
 from annotations.importing import FileToImport, import_files
@@ -120,17 +120,17 @@ WRITES = {
         user=owner, annotation=annotation(project), bbox=[1, 1, 2, 2]
     ),
     "an annotation less": lambda project, owner: editing.delete_annotation(user=owner, annotation=annotation(project)),
-    "relabelling": lambda project, owner: editing.relabel(
+    "relabelling": lambda project, owner: relabelling.relabel(
         user=owner, project=project, q="category:dog", category=category(project, "wolf")
     ),
-    "merged categories": lambda project, owner: categories.merge_categories(
+    "merged categories": lambda project, owner: relabelling.merge_categories(
         user=owner, project=project, sources=[category(project, "wolf")], into=category(project, "dog")
     ),
     "a renamed category": lambda project, owner: categories.update_category(
         user=owner, category=category(project, "dog"), name="hound"
     ),
     "a new category": lambda project, owner: categories.create_category(user=owner, project=project, name="cat"),
-    "a deleted category": lambda project, owner: categories.delete_category(
+    "a deleted category": lambda project, owner: relabelling.delete_category(
         user=owner, category=category(project, "dog"), annotations="delete"
     ),
 }
