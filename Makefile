@@ -5,11 +5,12 @@ BIN    := $(VENV)/bin
 MANAGE := $(BIN)/python manage.py
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help setup setup-dev demo serve stop test check lint types layers migrations deploy-check audit lock clean
+.PHONY: help setup setup-dev demo demo-cvat serve stop test check lint types layers migrations deploy-check audit lock clean
 
 help:
 	@echo "make demo    a sample data set: import, thumbnails, queries, export, then a server on 127.0.0.1:8000"
 	@echo "             DATA=folder uses a COCO folder of yours, SERVE=0 ends after the table, PORT=8000"
+	@echo "make demo-cvat  the sample to a stand-in for CVAT and back, for people without a CVAT at hand (SERVE=0, PORT=8000)"
 	@echo "make test    the tests    make check   linters, types, layers, migrations, deployment settings, audit"
 	@echo "make serve   web, worker and beat    make stop   stop the embedded PostgreSQL and Redis"
 
@@ -34,6 +35,10 @@ SERVE ?= 1
 PORT  ?= 8000
 demo: setup
 	@$(MANAGE) demo $(if $(DATA),--data "$(DATA)") $(if $(filter 0,$(SERVE)),--no-serve) --port $(PORT)
+
+# The sample to a stand-in for CVAT and back; it is the double of the tests, not CVAT.
+demo-cvat: setup
+	@$(BIN)/python -m tests.cvat_double.demo $(if $(filter 0,$(SERVE)),--no-serve) --port $(PORT)
 
 serve: setup
 	@$(MANAGE) serve --port $(PORT)

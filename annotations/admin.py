@@ -14,7 +14,7 @@ from unfold.decorators import display
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from accounts.admin_base import CappedPaginator
-from annotations import categories
+from annotations import categories, relabelling
 from annotations.models import Annotation, BulkEdit, Category, CocoDocument, DocumentCategory, ImportJob
 from projects.admin_base import ADD, CHANGE, DELETE, VIEW, ProjectListFilter, ProjectScopedAdmin, admin_user
 from projects.models import Role, Task
@@ -90,7 +90,7 @@ class CategoryAdmin(ProjectScopedAdmin):
 
     def delete_model(self, request: HttpRequest, obj: Category) -> None:
         """Delete, by the services."""
-        categories.delete_category(user=admin_user(request), category=obj)
+        relabelling.delete_category(user=admin_user(request), category=obj)
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Category]) -> None:
         """Delete what was ticked, by the services."""

@@ -1,4 +1,4 @@
-"""The batches of a bulk edit: chosen once, done one transaction each, counted."""
+"""The batches of a bulk edit, of images or of annotations: chosen once, done one transaction each, counted."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,14 +8,14 @@ from django.db.models import F, Func, IntegerField, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Now
 
 from accounts.errors import Conflict
-from annotations import splitting, undo
+from annotations import labels, splitting, undo
 from annotations.changes import Action, Change
 from annotations.models import BulkEdit, BulkEditBatch
-from assets.models import ImageAsset, Split
+from assets.models import Split
 from assets.services import changed_rows
 from projects import audit
 
-BATCH = 20_000  # images written in one transaction
+BATCH = 20_000  # images or annotations written in one transaction
 
 _MOVE_ANNOTATIONS = """
     UPDATE annotations_annotation SET split_id = %(split)s
@@ -27,9 +27,9 @@ _MOVE_ANNOTATIONS = """
 # --- Choosing the images ----------------------------------------------------------------------------------------------
 
 
-def choose(edit: BulkEdit, images: QuerySet[ImageAsset]) -> None:
-    """Cut the images into batches, once and for all: what is done later does not change which they are."""
-    sql, params = images.order_by().values("pk").query.sql_with_params()
+def choose(edit: BulkEdit, keys: "QuerySet[Any, Any]") -> None:
+    """Cut the rows of these keys into batches, once and for all: what is done later does not change which they are."""
+    sql, params = keys.query.sql_with_params()
     with connection.cursor() as cursor:
         cursor.execute(
             f"""
@@ -77,6 +77,11 @@ def obstacles(edit: BulkEdit, change: Change) -> dict[str, Any]:
 
 
 def refuse_obstacles(edit: BulkEdit) -> None:
+    """Raise Conflict, before anything is changed, where something stands in the way."""
+    if labels.is_about_annotations(edit):
+        if edit.action != Action.UNDO:  # `prepare` has done it
+            labels.refuse_clashes(edit)
+        return
     change = Change.from_dict(edit.change)
     splitting.refuse(obstacles(edit, change), change.split or "")
 
@@ -95,19 +100,26 @@ def perform(batch: BulkEditBatch) -> bool:
     if not BulkEditBatch.objects.select_for_update().filter(pk=batch.pk, done_at=None).exists():
         return False
     edit = batch.edit
-    change = Change.from_dict(edit.change)
     skipped: list[int] = []
     if edit.action == Action.UNDO:
-        changed, skipped = undo.undo_batch(batch, change.columns)
+        changed, skipped = _undo_batch(batch)
         BulkEditBatch.objects.filter(pk=batch.undoes_id or 0).update(undone_at=Now())
-    elif change.delete:
+    elif labels.is_about_annotations(edit):
+        changed = labels.perform(batch)
+    elif edit.action == Action.DELETE:
         changed = undo.delete_batch(batch)
     else:
-        changed = _edit_batch(batch, change)
+        changed = _edit_batch(batch, Change.from_dict(edit.change))
     BulkEditBatch.objects.filter(pk=batch.pk).update(done_at=Now(), changed=changed, skipped=skipped)
     if changed:
         edit.project.touch()
     return True
+
+
+def _undo_batch(batch: BulkEditBatch) -> tuple[int, list[int]]:
+    if labels.is_about_annotations(batch.edit):
+        return labels.undo_batch(batch)
+    return undo.undo_batch(batch, Change.from_dict(batch.edit.change).columns)
 
 
 def _edit_batch(batch: BulkEditBatch, change: Change) -> int:
@@ -140,7 +152,17 @@ def _edit_batch(batch: BulkEditBatch, change: Change) -> int:
     return changed
 
 
+def prepare(edit: BulkEdit) -> None:
+    """What an undo needs before its first batch. Raises Conflict; can be called again."""
+    if edit.action == Action.UNDO and labels.is_about_annotations(edit):
+        labels.prepare_undo(edit)
+        labels.refuse_clashes(edit)
+
+
 def finish(edit: BulkEdit) -> dict[str, Any]:
+    """All batches are done: what follows from that, the audit line, and the numbers."""
+    if labels.is_about_annotations(edit):
+        (labels.conclude_undo if edit.action == Action.UNDO else labels.conclude)(edit)
     counted = numbers(edit)
     BulkEdit.objects.filter(pk=edit.pk).update(finished_at=Now())
     audit.record(edit.created_by, edit.project, word_of(edit), **said_of(edit, counted))
@@ -149,7 +171,7 @@ def finish(edit: BulkEdit) -> dict[str, Any]:
 
 
 def numbers(edit: BulkEdit) -> dict[str, int]:
-    """Images that were looked at, those of them that are different now, and those that an undo left alone."""
+    """What was looked at, what of it is different now, and what an undo left alone."""
     found = edit.batches.exclude(done_at=None).aggregate(
         done=Sum(_size("ids")), changed=Sum("changed"), skipped=Sum(_size("skipped"))
     )
@@ -168,13 +190,31 @@ def _size(array: str) -> Func:
 
 
 def word_of(edit: BulkEdit) -> str:
-    words = {Action.EDIT: "assets.updated", Action.DELETE: "assets.deleted", Action.UNDO: "assets.restored"}
-    return words[Action(edit.action)]
+    """The audit line's."""
+    if edit.action == Action.UNDO:
+        return _RESTORED.get(labels.done_by(edit).action, "assets.restored")
+    return _WORDS[Action(edit.action)]
+
+
+_WORDS = {
+    Action.EDIT: "assets.updated",
+    Action.DELETE: "assets.deleted",
+    Action.RELABEL: "annotations.relabelled",
+    Action.MERGE: "category.merged",
+    Action.UNLIST: "category.deleted",
+}
+_RESTORED = {
+    Action.RELABEL: "annotations.restored",
+    Action.MERGE: "category.restored",
+    Action.UNLIST: "category.restored",
+}
 
 
 def said_of(edit: BulkEdit, counted: dict[str, int] | None = None) -> dict[str, Any]:
     """What an audit line tells."""
-    selection = {"q": edit.selection["q"]} if "q" in edit.selection else {"ids": len(edit.selection.get("ids", ()))}
+    selection = {name: value for name, value in edit.selection.items() if name != "ids"}
+    if "ids" in edit.selection:
+        selection["ids"] = len(edit.selection["ids"])
     said = {"bulk_edit": edit.pk, **selection, "change": edit.change, "total": edit.total}
     if edit.undoes_id:
         said["undoes"] = edit.undoes_id

@@ -2,21 +2,23 @@
 
 The images are chosen once and cut into batches. Each batch is one transaction, which writes the images, keeps what they
 were and marks the batch as done; so a worker that takes over goes on where the last one stopped, and what was cancelled
-half-way can be undone like anything else.
+half-way can be undone like anything else. Changes to many annotations (relabelling.py) take the same way.
 """
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from django.conf import settings
 from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from accounts.errors import Conflict, ServiceError
 from accounts.models import User
-from annotations import batches, query, undo
+from annotations import batches, labels, query, undo
 from annotations.changes import Action, Change, Selection, role_for
 from annotations.models import BulkEdit
 from assets.models import ImageAsset
@@ -24,9 +26,9 @@ from projects import audit, jobs, policies
 from projects.models import Project, Task
 
 AT_ONCE = 2_000  # images that are changed while the client waits; more are a task
+AT_ONCE_ANNOTATIONS = 10_000  # the same of annotations
 MAX_KEY = 100  # characters
 SHOWN = 10  # images of a preview
-PHASE = "images"
 
 Progress = Callable[[str, int, int | None], None]
 
@@ -47,7 +49,7 @@ def preview(*, user: User, project: Project, selection: Selection, change: Chang
     with query.statement_timeout():
         point = transaction.savepoint()
         edit = BulkEdit.objects.create(project=project, action=change.action, change=change.as_dict())
-        batches.choose(edit, selection.images(project))
+        batches.choose(edit, selection.images(project).primary_keys())
         found = batches.obstacles(edit, change)
         keys = [key for ids in edit.batches.values_list("ids", flat=True)[:1] for key in ids[:SHOWN]]
         transaction.savepoint_rollback(point)
@@ -67,7 +69,7 @@ def start(*, user: User, project: Project, selection: Selection, change: Change,
     if known := _known(user, project, key, fingerprint):
         return known
     with query.statement_timeout():
-        few = list(selection.images(project).order_by().values_list("pk", flat=True)[: AT_ONCE + 1])
+        few = [row["pk"] for row in selection.images(project).primary_keys(AT_ONCE + 1)]
     new = BulkEdit(
         project=project, action=change.action, selection=selection.as_dict(), change=change.as_dict(),
         key=key, fingerprint=fingerprint, created_by=user,
@@ -125,7 +127,8 @@ def _begin(edit: BulkEdit, keys: list[int] | None) -> None:
         edit.save()
     if keys is not None:
         batches.store(edit, keys)
-    if edit.total is not None and edit.total <= AT_ONCE:
+    if edit.total is not None and edit.total <= _at_once(edit):
+        batches.prepare(edit)
         batches.refuse_obstacles(edit)
         for batch in batches.left(edit):
             batches.perform(batch)
@@ -135,6 +138,15 @@ def _begin(edit: BulkEdit, keys: list[int] | None) -> None:
     edit.save(update_fields=["task"])
     audit.record(edit.created_by, edit.project, f"{batches.word_of(edit)}_started", **batches.said_of(edit))
     jobs.publish(edit.task)
+
+
+def begin(new: BulkEdit, keys: Sequence[int] | None) -> None:
+    """Do a bulk edit that is not stored yet: at once if its keys are given, else as a task."""
+    _once(new, lambda: _begin(new, None if keys is None else list(keys)))
+
+
+def _at_once(edit: BulkEdit) -> int:
+    return AT_ONCE_ANNOTATIONS if labels.is_about_annotations(edit) else AT_ONCE
 
 
 def _once(new: BulkEdit, begin: Callable[[], None]) -> BulkEdit:
@@ -172,19 +184,28 @@ def _digest(said: dict[str, Any]) -> str:
 def _refuse_undo(edit: BulkEdit, skip_changed: bool) -> None:
     if edit.action == Action.UNDO:
         raise Conflict("An undo cannot be undone; make the change again.")
+    if edit.forgotten_at is not None:
+        raise Conflict(
+            f"What was there before is kept for {settings.UNDO_DAYS} days; this was done too long ago to be undone."
+        )
     for each in (edit, *edit.undos.select_related("task")):
         if each.task is not None and not each.task.is_finished:
             raise Conflict("A worker is still at it. Wait until it has finished, or cancel its task.")
-    if not edit.batches.filter(undone_at=None, changed__gt=0).exclude(done_at=None).exists():
+    gone = edit.kept and not edit.kept.get("restored")
+    if not gone and not edit.batches.filter(undone_at=None, changed__gt=0).exclude(done_at=None).exists():
         raise Conflict("There is nothing to undo: it changed nothing, or it has been undone.")
     if skip_changed:
         return
-    number, keys = undo.stuck(edit, Change.from_dict(edit.change).columns, thorough=(edit.total or 0) <= AT_ONCE)
+    if labels.is_about_annotations(edit):
+        what, (number, keys) = "annotations", labels.stuck(edit, undo.EXAMPLES)
+    else:
+        columns, thorough = Change.from_dict(edit.change).columns, (edit.total or 0) <= AT_ONCE
+        what, (number, keys) = "images", undo.stuck(edit, columns, thorough=thorough)
     if number:
         raise Conflict(
-            f"{number:,} of the images cannot go back to what they were: they have been changed since, or their place "
+            f"{number:,} of the {what} cannot go back to what they were: they have been changed since, or their place "
             "is taken. To leave them alone and put back the others, ask with skip_changed.",
-            detail={"changed": number, "images": keys},
+            detail={"changed": number, what: keys},
         )
 
 
@@ -194,27 +215,36 @@ def _refuse_undo(edit: BulkEdit, skip_changed: bool) -> None:
 def run(claim: jobs.Claim, tell: Progress = lambda phase, done, total: None) -> dict[str, Any]:
     """Do a bulk edit's batches that are left, one transaction each; the result is numbers of images."""
     edit = BulkEdit.objects.select_related("project", "created_by", "undoes").get(task=claim.task)
+    of_annotations = labels.is_about_annotations(edit)
+    phase = "annotations" if of_annotations else "images"
     if edit.total is None:
         claim.progress("choosing", 0)
         with transaction.atomic():
-            said = edit.selection
-            chosen = Selection(said.get("q", ""), tuple(said["ids"]) if "ids" in said else None)
-            batches.choose(edit, chosen.images(edit.project, now=edit.created_at))
+            batches.choose(edit, labels.chosen(edit) if of_annotations else _chosen(edit))
             batches.refuse_obstacles(edit)
             claim.confirm()
+    with transaction.atomic():
+        batches.prepare(edit)
+        claim.confirm()
     done = batches.numbers(edit)["done"]
     for batch in batches.left(edit):
-        claim.progress(PHASE, done, edit.total)
-        tell(PHASE, done, edit.total)
+        claim.progress(phase, done, edit.total)
+        tell(phase, done, edit.total)
         with transaction.atomic():
             if batches.perform(batch):
                 done += len(batch.ids)
             claim.confirm()
-    claim.progress(PHASE, done, edit.total)
+    claim.progress(phase, done, edit.total)
     with transaction.atomic():
         result = batches.finish(edit)
         claim.succeed_with_transaction(result)
     return result
+
+
+def _chosen(edit: BulkEdit) -> "QuerySet[Any, Any]":
+    said = edit.selection
+    selection = Selection(said.get("q", ""), tuple(said["ids"]) if "ids" in said else None)
+    return selection.images(edit.project, now=edit.created_at).primary_keys()
 
 
 def ended(task: Task) -> None:
@@ -234,8 +264,8 @@ def ended(task: Task) -> None:
             status=task.status,
             **batches.said_of(edit, counted),
         )
-        left = (
-            f"{counted['done']:,} of {edit.total or 0:,} images were done and stay so; this can be undone or retried."
-        )
+        what = "annotations" if labels.is_about_annotations(edit) else "images"
+        done = f"{counted['done']:,} of {edit.total or 0:,} {what} were done and stay so"
+        left = f"{done}; this can be undone or retried."
         message = f"{task.message} {left}" if edit.total else task.message
         Task.objects.filter(pk=task.pk).update(message=message)

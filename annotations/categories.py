@@ -1,4 +1,4 @@
-"""Categories: made, renamed, described, merged and deleted, so that every COCO file that lists them comes out right.
+"""Categories: made, renamed and described, so that every COCO file that lists them comes out right.
 
 A document must not have one id for two names, nor two ids for one name, nor annotations of a category that is gone;
 a change that would do that is refused, naming the documents.
@@ -7,13 +7,14 @@ a change that would do that is refused, naming the documents.
 import json
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
+from hashlib import blake2b
 from typing import Any
 
 from django.db import IntegrityError, connection, transaction
 from django.db.models import Max, Q
 
-from accounts.errors import Conflict, ServiceError
+from accounts.errors import Conflict, NotFound, ServiceError, StaleEdit
 from accounts.models import User
 from annotations.models import Annotation, Category, CocoDocument, DocumentCategory, Kind
 from assets.models import Split
@@ -23,7 +24,6 @@ from projects.models import Project, Role
 
 MAX_NAME = 500  # characters
 RESERVED = frozenset(["id", "name", "supercategory"])  # have columns of their own
-FATES = ("refuse", "keep", "delete")  # what becomes of a deleted category's annotations
 COLOR = re.compile(r"#[0-9a-fA-F]{6}")
 
 Place = tuple[int, int]  # key of a split, kind of annotations: what one COCO document is about
@@ -38,21 +38,6 @@ class Clash:
     category: int
     coco_id: int
     name: str
-
-
-@dataclass
-class Effect:
-    """What a merge or a deletion does, or would do."""
-
-    annotations: int = 0
-    categories: list[dict[str, Any]] = field(default_factory=list)  # that go: id, coco_id, name, annotations
-    documents: int = 0  # COCO documents whose list of categories changes
-    clashes: list[Clash] = field(default_factory=list)
-    done: bool = False
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self)
 
 
 @transaction.atomic
@@ -93,6 +78,7 @@ def update_category(
     *,
     user: User,
     category: Category,
+    version: str | None = None,
     name: str | None = None,
     supercategory: str | None = None,
     color: str | None = None,
@@ -101,19 +87,20 @@ def update_category(
     """Rename, recolour or describe a category, also in every document that lists it; None leaves a field as it is.
 
     `meta` is a JSON merge patch. The colour (`#rrggbb`) is CocoHub's own and not exported. Raises Conflict if a
-    document would then have two categories of one name. For curators.
+    document would then have two categories of one name, StaleEdit if `version` is given and is not the category's any
+    more. For curators.
     """
     project = category.project
     policies.require(user, Role.CURATOR, project)
     _check(name=name, supercategory=supercategory, color=color, meta=meta)
-    category = Category.objects.select_for_update().get(pk=category.pk)
+    category = hold(category, version)
     given = {"name": name, "supercategory": supercategory, "color": color.lower() if color else color}
     changes = {key: value for key, value in given.items() if value is not None and value != getattr(category, key)}
     before = {key: getattr(category, key) for key in changes}
     if not changes and not meta:
         return category
     if "name" in changes:
-        _refuse(clashes(project, category.coco_id, str(name), places([category.pk]), [category.pk]))
+        refuse(clashes(project, category.coco_id, str(name), places([category.pk]), [category.pk]))
     for key, value in changes.items():
         setattr(category, key, value)
     try:
@@ -132,77 +119,20 @@ def update_category(
     return category
 
 
-def merge_categories(
-    *, user: User, project: Project, sources: Sequence[Category], into: Category, dry_run: bool = False
-) -> Effect:
-    """Give the annotations of some categories to another one, and take those categories out. For curators.
-
-    Documents that list one of the sources list `into` in its place. With `dry_run` nothing is changed. Raises Conflict
-    where a document would have one id for two names, or two ids for one name.
-    """
-    policies.require(user, Role.CURATOR, project)
-    going = sorted({category.pk for category in sources})
-    if not going or into.pk in going:
-        raise ServiceError(
-            "Name one or more categories to merge, and another one to merge them into.",
-            fields={"categories": ["Expected categories other than the one they are merged into."]},
-        )
-    with transaction.atomic():
-        if not dry_run:
-            list(Category.objects.select_for_update().filter(pk__in=[*going, into.pk]).order_by("pk"))
-        effect = _effect(project, going)
-        here = places(going)
-        effect.clashes = clashes(project, into.coco_id, into.name, here, [*going, into.pk])
-        if dry_run:
-            return effect
-        _refuse(effect.clashes)
-        effect.annotations = _relabel(project, going, into)
-        _list_instead(going, into)
-        Category.objects.filter(pk__in=going).delete()
-        project.touch()
-        effect.done = True
-        audit.record(
-            user, project, "category.merged", into=into.pk, name=into.name, categories=effect.categories,
-            annotations=effect.annotations,
-        )  # fmt: skip
-    return effect
+def version_of(category: Category) -> str:
+    """What of a category can be edited, as one word: the same as long as that is."""
+    told = [category.coco_id, category.name, category.supercategory, category.color, category.meta]
+    return blake2b(json.dumps(told, sort_keys=True).encode(), digest_size=8).hexdigest()
 
 
-def delete_category(*, user: User, category: Category, annotations: str = "refuse", dry_run: bool = False) -> Effect:
-    """Take a category out of the project and of every document that lists it. For managers.
-
-    `annotations` says what becomes of its annotations: `refuse` raises Conflict if there are any, `keep` leaves them
-    without a category, `delete` deletes them.
-    """
-    project = category.project
-    policies.require(user, Role.MANAGER, project)
-    if annotations not in FATES:
-        text = f"{annotations[:40]!r} is nothing that can become of annotations; expected {', '.join(FATES)}."
-        raise ServiceError(text, fields={"annotations": [text]})
-    with transaction.atomic():
-        if not dry_run:
-            Category.objects.select_for_update().get(pk=category.pk)
-        effect = _effect(project, [category.pk])
-        if dry_run:
-            return effect
-        if effect.annotations and annotations == "refuse":
-            raise Conflict(
-                f"{effect.annotations:,} annotations are of category {category.name!r}. Merge it into another one, or "
-                "say whether they are to be kept without a category or deleted.",
-                detail=effect.as_dict(),
-            )
-        if annotations == "delete":
-            _delete_annotations(project, category)
-        else:
-            _relabel(project, [category.pk], None)
-        category.delete()
-        project.touch()
-        effect.done = True
-        audit.record(
-            user, project, "category.deleted", name=effect.categories[0]["name"], categories=effect.categories,
-            annotations=effect.annotations, fate=annotations,
-        )  # fmt: skip
-    return effect
+def hold(category: Category, version: str | None) -> Category:
+    """The category as it is now, locked. Raises StaleEdit if `version` is given and is another one, NotFound."""
+    held = Category.objects.select_for_update(of=("self",)).select_related("project").filter(pk=category.pk).first()
+    if held is None:
+        raise NotFound("This category has been deleted.")
+    if version is not None and version != version_of(held):
+        raise StaleEdit("The category has been changed since you read it. Read it again and repeat your change.")
+    return held
 
 
 # --- What is where ----------------------------------------------------------------------------------------------------
@@ -238,7 +168,7 @@ def clashes(
 
 def refuse_clashes(project: Project, category: Category, where: Iterable[Place]) -> None:
     """Raise Conflict if the category cannot be in one of these documents."""
-    _refuse(clashes(project, category.coco_id, category.name, where, [category.pk]))
+    refuse(clashes(project, category.coco_id, category.name, where, [category.pk]))
 
 
 def _is_in(category: Category, split: int, kind: int) -> bool:
@@ -249,7 +179,8 @@ def _is_in(category: Category, split: int, kind: int) -> bool:
     return used.exists()
 
 
-def _refuse(found: Sequence[Clash]) -> None:
+def refuse(found: Sequence[Clash]) -> None:
+    """Raise Conflict, naming them, if there are any."""
     if not found:
         return
     first = found[0]
@@ -261,56 +192,10 @@ def _refuse(found: Sequence[Clash]) -> None:
     )
 
 
-def _effect(project: Project, going: Sequence[int]) -> Effect:
-    effect = Effect(documents=DocumentCategory.objects.filter(category__in=going).values("document").distinct().count())
-    for category in Category.objects.filter(pk__in=going).order_by("pk"):
-        number = Annotation.objects.filter(project=project, category=category).count()
-        effect.annotations += number
-        said = {"id": category.pk, "coco_id": category.coco_id, "name": category.name, "annotations": number}
-        effect.categories.append(said)
-    return effect
-
-
 # --- Writing ----------------------------------------------------------------------------------------------------------
 
 
-def _relabel(project: Project, going: Sequence[int], into: Category | None) -> int:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            UPDATE annotations_annotation SET category_id = %s, version = version + 1, updated_at = now()
-            WHERE project_id = %s AND category_id = ANY(%s)
-            """,
-            [into.pk if into else None, project.pk, list(going)],
-        )
-        return int(cursor.rowcount)
-
-
-def _delete_annotations(project: Project, category: Category) -> None:
-    of_category = [project.pk, category.pk]
-    with connection.cursor() as cursor:
-        # Images first and in order, as everybody else locks them.
-        cursor.execute(
-            """
-            SELECT 1 FROM assets_imageasset WHERE id IN (
-                SELECT image_id FROM annotations_annotation WHERE project_id = %s AND category_id = %s
-            ) ORDER BY id FOR UPDATE
-            """,
-            of_category,
-        )
-        cursor.execute(
-            """
-            WITH gone AS (
-                DELETE FROM annotations_annotation WHERE project_id = %s AND category_id = %s RETURNING image_id
-            )
-            UPDATE assets_imageasset i SET annotation_count = i.annotation_count - lost.number
-            FROM (SELECT image_id, count(*) AS number FROM gone GROUP BY image_id) AS lost WHERE i.id = lost.image_id
-            """,
-            of_category,
-        )
-
-
-def _list_instead(going: Sequence[int], into: Category) -> None:
+def list_instead(going: Sequence[int], into: Category) -> None:
     """Documents that list a category that goes, and not `into`, list `into` in its place."""
     with connection.cursor() as cursor:
         cursor.execute(

@@ -4,13 +4,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from django.db.models import F, QuerySet
+from django.db.models import F
 
 from accounts.errors import ServiceError
 from annotations import query
 from annotations.models import BulkEdit
 from annotations.query.conditions import one_of
-from assets.models import ImageAsset
+from assets.models import ImageAsset, ImageAssetQuerySet
 from assets.services import Edit
 from projects.models import Project, Role
 
@@ -27,7 +27,7 @@ class Selection:
     q: str = ""
     ids: tuple[int, ...] | None = None
 
-    def images(self, project: Project, now: datetime | None = None) -> QuerySet[ImageAsset]:
+    def images(self, project: Project, now: datetime | None = None) -> ImageAssetQuerySet:
         """The project's images that are meant; QueryError if the query is none."""
         rows = ImageAsset.objects.filter(project=project)
         if self.ids is not None:
@@ -102,4 +102,4 @@ class Change:
 
 def role_for(action: str) -> Role:
     """Curators edit, managers delete."""
-    return Role.MANAGER if action == Action.DELETE else Role.CURATOR
+    return Role.MANAGER if action in (Action.DELETE, Action.UNLIST) else Role.CURATOR

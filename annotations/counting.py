@@ -2,15 +2,18 @@
 
 from typing import Any
 
-from django.db import connection
 from django.db.models import IntegerField, QuerySet, Subquery
+
+from accounts.alternatives import AlternativesQuerySet, estimate
+
+__all__ = ["CAP", "CappedCount", "count", "estimate", "settled"]
 
 CAP = 10_000  # rows
 
 
 def count(rows: QuerySet[Any], cap: int = CAP) -> tuple[int, bool]:
     """(number, whether it is exact). One statement, or two where there are more than `cap` rows."""
-    return settled(rows, rows.order_by().values("pk")[: cap + 1].count(), cap)
+    return settled(rows, _keys(rows, cap + 1).count(), cap)
 
 
 def settled(rows: QuerySet[Any], found: int, cap: int = CAP) -> tuple[int, bool]:
@@ -18,21 +21,16 @@ def settled(rows: QuerySet[Any], found: int, cap: int = CAP) -> tuple[int, bool]
     return (found, True) if found <= cap else (max(found, estimate(rows)), False)
 
 
-def estimate(rows: QuerySet[Any]) -> int:
-    """PostgreSQL's estimate of the number of rows, from its statistics. One statement that runs nothing."""
-    sql, params = rows.order_by().values("pk").query.sql_with_params()
-    with connection.cursor() as cursor:
-        cursor.execute(f"EXPLAIN (FORMAT JSON) {sql}", params)
-        plan = cursor.fetchone()[0]
-    return int(plan[0]["Plan"]["Plan Rows"])
-
-
 class CappedCount(Subquery):
     """The number of rows, up to `cap + 1`, as a column: counts in the same statement that reads a page."""
 
     def __init__(self, rows: QuerySet[Any], cap: int = CAP) -> None:
         super().__init__(
-            rows.order_by().values("pk")[: cap + 1],
+            _keys(rows, cap + 1),
             output_field=IntegerField(),
             template="(SELECT count(*) FROM (%(subquery)s) AS capped)",
         )
+
+
+def _keys(rows: QuerySet[Any], most: int) -> QuerySet[Any, Any]:
+    return rows.primary_keys(most) if isinstance(rows, AlternativesQuerySet) else rows.order_by().values("pk")[:most]

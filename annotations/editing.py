@@ -1,37 +1,26 @@
-"""Annotations made, changed, deleted and relabelled by people; the images' numbers of annotations follow."""
+"""Annotations made, changed and deleted by people, one by one; the images' numbers of annotations follow."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from django.db import IntegrityError, transaction
-from django.db.models import Count, F, JSONField, Q, TextField, Value
+from django.db.models import F, JSONField, TextField, Value
 from django.db.models.functions import Cast, Now
 
 from accounts.errors import Conflict, NotFound, ServiceError, StaleEdit
 from accounts.models import User
-from annotations import categories, checking, query
+from annotations import categories, checking, labels
+from annotations.coco.images import TEXT_IDS
 from annotations.models import Annotation, Category, Kind
-from annotations.query.conditions import one_of
+from annotations.predictions import FIRST_ID
 from assets.models import ImageAsset
 from assets.services import merge_patch
 from projects import audit, policies
 from projects.models import Project, Role
 
-MAX_ID = 2**63 - 1
-MAX_RELABELLED = 100_000  # annotations by one request
+# Annotations are numbered up to here: above are the ids that were texts in their file, and those of predictions.
+LAST_ID = min(TEXT_IDS, FIRST_ID) - 1
 OWN = ("source", "is_machine")  # fields that COCO does not have
-
-
-@dataclass(frozen=True)
-class Relabelling:
-    """What relabelling by a query did, or would do."""
-
-    matched: int  # annotations of the query
-    changed: int  # of them, those that were of another category, or of none
-    images: int
-    categories: list[dict[str, Any]]  # that they were of: id, name, annotations
-    done: bool
 
 
 @transaction.atomic
@@ -69,8 +58,8 @@ def create_annotation(
     greatest, position = _last(held, kind)
     if coco_id is None:
         coco_id = greatest + 1
-        if coco_id > MAX_ID:
-            raise Conflict("The greatest id that can be stored is in use: give the annotation an id of its own.")
+        if coco_id > LAST_ID:
+            raise Conflict("The greatest id that is given is in use: give the annotation an id of its own.")
     kept = {name: value for name, value in extra.items() if value is not None}
     try:
         with transaction.atomic():
@@ -137,45 +126,6 @@ def delete_annotation(*, user: User, annotation: Annotation, version: int | None
     project.touch()
 
 
-def relabel(*, user: User, project: Project, q: str, category: Category, dry_run: bool = False) -> Relabelling:
-    """Give all objects that a query selects the category; with `dry_run` only tell how many. For curators.
-
-    Raises Conflict where that would give a COCO document one id for two names or two ids for one name, and
-    ServiceError for more annotations than a request may change.
-    """
-    policies.require(user, Role.CURATOR, project)
-    canonical = query.canonical(q)
-    with transaction.atomic():
-        with query.statement_timeout():
-            objects = Annotation.objects.filter(kind=Kind.OBJECT)
-            chosen = query.filter_annotations(objects, project, q)
-            matched = chosen.count()
-            others = chosen.filter(Q(category=None) | ~Q(category=category))
-            keys = list(others.order_by().values_list("pk", flat=True)[: MAX_RELABELLED + 1])
-        if len(keys) > MAX_RELABELLED:
-            raise ServiceError(
-                f"The query finds more than {MAX_RELABELLED:,} annotations of other categories; narrow it, for example "
-                "to a split, or merge the categories.",
-                fields={"q": ["Too many annotations."]},
-            )
-        rows = Annotation.objects.filter(one_of(F("pk"), keys))
-        found = rows.order_by().values("category", "category__name").annotate(annotations=Count("pk"))
-        listed = [
-            {"id": row["category"], "name": row["category__name"], "annotations": row["annotations"]}
-            for row in found.order_by("-annotations", "category")
-        ]
-        images = rows.order_by().values("image").distinct().count()
-        categories.refuse_clashes(project, category, rows.order_by().values_list("split_id", "kind").distinct())
-        if not dry_run and keys:
-            rows.update(category=category, version=F("version") + 1, updated_at=Now())
-            project.touch()
-            audit.record(
-                user, project, "annotations.relabelled", q=canonical, number=len(keys), into=category.pk,
-                name=category.name, categories=listed,
-            )  # fmt: skip
-    return Relabelling(matched, len(keys), images, listed, done=not dry_run)
-
-
 def _lock_image(project: Project, pk: int) -> ImageAsset:
     """Everybody locks images first, then annotations, then the project."""
     image = ImageAsset.objects.select_for_update().filter(project=project, pk=pk).first()
@@ -199,7 +149,7 @@ def _lock(annotation: Annotation, version: int | None) -> Annotation:
 
 def _category(project: Project, pk: int) -> Category:
     category = Category.objects.filter(project=project, pk=pk).first()
-    if category is None:
+    if category is None or not labels.hold(pk):
         text = f"There is no category {pk} in this project."
         raise ServiceError(text, fields={"category": [text]})
     return category
@@ -254,5 +204,5 @@ def _merged_extra(annotation: Annotation, patch: Mapping[str, Any]) -> Any:
 def _last(image: ImageAsset, kind: Kind) -> tuple[int, int]:
     """Greatest COCO id of the kind in the image's split, and the place of its annotation in the file: a new one goes
     there."""
-    rows = Annotation.objects.filter(project=image.project_id, split=image.split_id, kind=kind)
+    rows = Annotation.objects.filter(project=image.project_id, split=image.split_id, kind=kind, coco_id__lte=LAST_ID)
     return rows.order_by("-coco_id").values_list("coco_id", "position").first() or (0, 0)

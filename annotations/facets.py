@@ -4,11 +4,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import connection
-from django.db.models import QuerySet
 
 from annotations import query, sampling
 from annotations.counting import CAP, count
-from assets.models import ImageAsset
+from assets.models import ImageAsset, ImageAssetQuerySet
 from projects.models import Project
 
 NAMES = ("tags", "categories", "splits", "statuses", "issues")
@@ -59,17 +58,18 @@ def facets(project: Project, q: str, *, names: tuple[str, ...] = NAMES, limit: i
     number, exact = count(rows, CAP)
     if exact:
         return Facets(number, True, None, _counted(rows, names, limit)[0])
-    sampled = sampling.among(rows, sampling.spread(project))
-    values, size = _counted(sampled, names, limit)
+    values, size = _counted(sampling.spread_among(rows, project), names, limit)
     share = number / size if size else 0
     scaled = {name: [(value, round(images * share)) for value, images in found] for name, found in values.items()}
     return Facets(number, False, size, scaled)
 
 
 def _counted(
-    rows: QuerySet[ImageAsset], names: tuple[str, ...], limit: int
+    rows: ImageAssetQuerySet, names: tuple[str, ...], limit: int
 ) -> tuple[dict[str, list[tuple[str, int]]], int]:
-    chosen, params = rows.order_by().values("id", "tags", "status", "split_id", "issues").query.sql_with_params()
+    chosen, params = (
+        rows.order_by().apart().values("id", "tags", "status", "split_id", "issues").query.sql_with_params()
+    )
     parts = " UNION ALL ".join(
         f"(SELECT '{name}', value, images FROM ({_FACETS[name]}) AS {name} ORDER BY images DESC, value LIMIT {limit:d})"
         for name in names

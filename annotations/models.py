@@ -9,13 +9,14 @@ from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from accounts.alternatives import AlternativesQuerySet
 from accounts.models import User
 from assets.fields import ExactNumberField
 from assets.models import ImageAsset, Split
 from projects.models import Project, Task
 
 
-class OfProjectQuerySet(models.QuerySet[Any]):
+class OfProjectQuerySet(AlternativesQuerySet[Any]):
     """Rows that belong to a project, as seen by somebody."""
 
     def visible_to(self, user: Any) -> Self:
@@ -170,6 +171,12 @@ class Annotation(models.Model):
                 condition=models.Q(is_machine=True),
                 name="annotations_by_machine",
             ),
+            # Few annotations have any: `issue:` finds their images by it.
+            models.Index(
+                fields=["project", "image"],
+                condition=models.Q(issues__isnull=False),
+                name="annotations_with_issues",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -257,7 +264,7 @@ class ResumableUpload(models.Model):
 
 
 class BulkEdit(models.Model):
-    """One change to many images: by which query or ids, what, and how far it is.
+    """One change to many images or annotations: by which query or ids, what, and how far it is.
 
     Its batches hold the images, chosen once when the work begins, so it does what it said it would, and a worker that
     takes over goes on where the last one stopped. What was there before is kept for `undo`.
@@ -267,23 +274,32 @@ class BulkEdit(models.Model):
         EDIT = "edit", _("edit")
         DELETE = "delete", _("delete")
         UNDO = "undo", _("undo")
+        # These are about annotations; the batches hold their keys.
+        RELABEL = "relabel", _("relabel")
+        MERGE = "merge", _("merge of categories")
+        UNLIST = "unlist", _("deletion of a category")
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="bulk_edits", db_index=False)
     # Empty where the work was small enough to be done at once.
     task = models.OneToOneField(Task, on_delete=models.CASCADE, related_name="bulk_edit", null=True, blank=True)
     action = models.CharField(_("action"), max_length=10, choices=Action)
-    selection = models.JSONField(_("selection"), default=dict)  # {"q": canonical text} or {"ids": [...]}
+    # {"q": canonical text}, {"ids": [...]} or, of annotations, {"categories": [...]}
+    selection = models.JSONField(_("selection"), default=dict)
     change = models.JSONField(_("change"), default=dict)
+    # What a merge or a deletion of categories took out: {"categories": [...], "listed": [...]}, rows as in `record`.
+    kept = models.JSONField(default=dict, editable=False)
     undoes = models.ForeignKey(
         "self", on_delete=models.SET_NULL, null=True, blank=True, related_name="undos", db_constraint=False
     )
     # Given by the client, so that a request sent twice is one edit; `fingerprint` tells whether it was the same one.
     key = models.CharField(max_length=100, blank=True)
     fingerprint = models.CharField(max_length=64, blank=True)
-    total = models.BigIntegerField(_("images"), null=True)  # NULL until the images have been chosen
+    total = models.BigIntegerField(_("images or annotations"), null=True)  # NULL until they have been chosen
     created_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
     created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
     finished_at = models.DateTimeField(_("finished"), null=True, blank=True)
+    # When what was there before was deleted: since then it cannot be undone.
+    forgotten_at = models.DateTimeField(null=True, editable=False)
 
     objects = OfProjectQuerySet.as_manager()
 
@@ -305,16 +321,16 @@ class BulkEdit(models.Model):
 
 
 class BulkEditBatch(models.Model):
-    """Images that are changed in one transaction, which also sets `done_at`: so no batch is done twice."""
+    """Images or annotations that are changed in one transaction, which also sets `done_at`: no batch is done twice."""
 
     edit = models.ForeignKey(BulkEdit, on_delete=models.CASCADE, related_name="batches", db_index=False)
     number = models.IntegerField()
-    ids = ArrayField(models.BigIntegerField())  # keys of the images, in order
+    ids = ArrayField(models.BigIntegerField())  # keys of the images or annotations, in order
     undoes = models.ForeignKey(
         "self", on_delete=models.SET_NULL, null=True, blank=True, related_name="+", db_constraint=False
     )
     changed = models.IntegerField(default=0)
-    # Images that an undo left alone, because they have been changed or their place is taken.
+    # Those that an undo left alone, because they have been changed or their place is taken.
     skipped = ArrayField(models.BigIntegerField(), default=list)
     done_at = models.DateTimeField(null=True)
     undone_at = models.DateTimeField(null=True)
@@ -348,7 +364,7 @@ class PreviousImage(models.Model):
 
 
 class PreviousAnnotation(models.Model):
-    """An annotation that was deleted with its image."""
+    """An annotation that was deleted, with its image or with its category."""
 
     batch = models.ForeignKey(BulkEditBatch, on_delete=models.CASCADE, related_name="annotations", db_constraint=False)
     image_id = models.BigIntegerField()
@@ -360,3 +376,19 @@ class PreviousAnnotation(models.Model):
 
     def __str__(self) -> str:
         return f"annotation of image {self.image_id} before {self.batch_id}"
+
+
+class PreviousLabel(models.Model):
+    """The category that an annotation had before a relabelling, a merge or a deletion of categories."""
+
+    batch = models.ForeignKey(BulkEditBatch, on_delete=models.CASCADE, related_name="labels", db_constraint=False)
+    annotation_id = models.BigIntegerField()
+    version = models.IntegerField()  # that the edit gave it
+    category_id = models.BigIntegerField(null=True)
+
+    class Meta:
+        verbose_name = _("previous category of an annotation")
+        verbose_name_plural = _("previous categories of annotations")
+
+    def __str__(self) -> str:
+        return f"category of annotation {self.annotation_id} before {self.batch_id}"

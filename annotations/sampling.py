@@ -1,10 +1,11 @@
 """A bounded part of a project's images that stands for all of them."""
 
 from django.db import connection
-from django.db.models import F, QuerySet
+from django.db.models import F
+from django.db.models.expressions import RawSQL
 
-from annotations.query.conditions import one_of
-from assets.models import ImageAsset
+from annotations.query.conditions import compared
+from assets.models import ImageAsset, ImageAssetQuerySet
 from projects.models import Project
 
 RUNS, RUN = 100, 200  # stretches of neighbouring images, spread evenly over the project, and images in each
@@ -13,12 +14,11 @@ SAMPLE = RUNS * RUN
 # Neighbours, because reading them costs little; many runs, because neighbours are alike.
 _SPREAD = """
     SELECT DISTINCT near.id
-    FROM (SELECT min(id) AS low, max(id) AS high FROM assets_imageasset WHERE project_id = %(project)s) AS ends
-    CROSS JOIN generate_series(0, %(runs)s - 1) AS run(number)
+    FROM (SELECT min(id) AS low, max(id) AS high FROM assets_imageasset WHERE project_id = %s) AS ends
+    CROSS JOIN generate_series(0, %s - 1) AS run(number)
     CROSS JOIN LATERAL (
-        SELECT id FROM assets_imageasset
-        WHERE project_id = %(project)s AND id >= low + (high - low) * run.number / %(runs)s
-        ORDER BY id LIMIT %(length)s
+        SELECT id FROM assets_imageasset WHERE project_id = %s AND id >= low + (high - low) * run.number / %s
+        ORDER BY id LIMIT %s
     ) AS near
 """
 
@@ -26,8 +26,18 @@ _SPREAD = """
 def spread(project: Project, size: int = SAMPLE) -> list[int]:
     """Keys of about `size` images, the same ones each time the project is the same. One statement."""
     with connection.cursor() as cursor:
-        cursor.execute(_SPREAD, {"project": project.pk, "runs": RUNS, "length": max(1, size // RUNS)})
+        cursor.execute(_SPREAD, _parameters(project, size))
         return [key for (key,) in cursor]
+
+
+def spread_among(rows: ImageAssetQuerySet, project: Project, size: int = SAMPLE) -> ImageAssetQuerySet:
+    """Those of the images that are in the sample, which is read in the same statement."""
+    sample = RawSQL(f"ARRAY({_SPREAD})", _parameters(project, size))  # noqa: S611 - our own words
+    return rows.filter(compared(F("pk"), "= ANY", sample))
+
+
+def _parameters(project: Project, size: int) -> list[int]:
+    return [project.pk, RUNS, project.pk, RUNS, max(1, size // RUNS)]
 
 
 def keys(project: Project, size: int = SAMPLE) -> list[int] | None:
@@ -36,8 +46,3 @@ def keys(project: Project, size: int = SAMPLE) -> list[int] | None:
     if everything.order_by().values("pk")[: size + 1].count() <= size:
         return None
     return spread(project, size)
-
-
-def among(rows: QuerySet[ImageAsset], keys: list[int]) -> QuerySet[ImageAsset]:
-    """Those of the images that have one of these keys."""
-    return rows.filter(one_of(F("pk"), keys))

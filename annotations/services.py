@@ -108,6 +108,8 @@ def _running(project: Project, checksum: str) -> ImportJob | None:
 
 
 def _create_job(user: User, project: Project, wanted: Wanted, file_name: str, **places: str) -> ImportJob:
+    # Who clears up the storage looks, with this lock held, whether there is an import.
+    Project.objects.select_for_update().get(pk=project.pk)
     task = jobs.create_task(project, Task.Kind.IMPORT, user)
     job = ImportJob.objects.create(
         project=project,

@@ -3,8 +3,9 @@
 from typing import Any
 
 from celery import shared_task
+from django.conf import settings
 
-from annotations import bulk, services, uploads
+from annotations import bulk, services, undo, uploads
 from projects import jobs
 from projects.models import Task
 
@@ -36,3 +37,9 @@ def _edit(claim: jobs.Claim) -> dict[str, Any]:
 def forget_uploads() -> int:
     """Delete uploads that have run out, and what has been left behind."""
     return uploads.forget_expired()
+
+
+@shared_task(name="annotations.tasks.forget_old_undos")
+def forget_old_undos() -> int:
+    """Delete what bulk edits have kept for longer than it is kept."""
+    return undo.forget_old(settings.UNDO_DAYS) if settings.UNDO_DAYS else 0

@@ -1,12 +1,17 @@
 """Keeping what images were before a bulk edit, in the same transaction, and putting it back: one statement a batch."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
-from django.db import connection, models
+from django.db import connection, models, transaction
+from django.db.models import Exists, OuterRef
+from django.db.models.functions import Now
+from django.utils import timezone
 
 from annotations.models import Annotation, BulkEdit, BulkEditBatch
 from assets.models import ImageAsset
+from projects.models import Task
 
 IMAGES, ANNOTATIONS = ImageAsset._meta.db_table, Annotation._meta.db_table
 # Foreign keys are checked before the batch ends, rather than as it commits: then its task's row is locked.
@@ -153,7 +158,7 @@ def _restore_sql(columns: Sequence[str]) -> str:
 
 def _undelete_sql() -> str:
     names = _columns(ImageAsset)
-    changed = {"version": "r.version + 1", "updated_at": "now()"}
+    changed = {"version": "r.version + 1"}
     return f"""
         INSERT INTO {IMAGES} ({", ".join(names)})
         SELECT {", ".join(changed.get(name) or _from_record(ImageAsset, name) for name in names)}
@@ -189,3 +194,44 @@ def _record(model: type[models.Model], row: str) -> str:
 
 def _from_record(model: type[models.Model], name: str) -> str:
     return f"(r.{name} #>> '{{}}')::jsonb" if name in _json_columns(model) else f"r.{name}"
+
+
+_KEPT = ("annotations_previousimage", "annotations_previousannotation", "annotations_previouslabel")
+
+
+def forget_old(days: int) -> int:
+    """Delete what is kept of bulk edits that ended so many days ago, a batch at a time; of how many."""
+    long_ago = timezone.now() - timedelta(days=days)
+    busy = BulkEdit.objects.filter(undoes=OuterRef("pk"), finished_at=None)
+    ended = BulkEdit.objects.filter(finished_at__lt=long_ago, forgotten_at=None).exclude(Exists(busy))
+    forgotten = 0
+    for key in ended.order_by("pk").values_list("pk", flat=True):
+        with transaction.atomic():
+            # Whoever starts an undo locks the row too; first it is said that there is none any more.
+            held = ended.select_for_update(of=("self",)).filter(pk=key)
+            if not held.exists() or _is_running(key):
+                continue
+            BulkEdit.objects.filter(pk=key).update(forgotten_at=Now(), kept={})
+        forgotten += 1
+    _delete_forgotten()
+    return forgotten
+
+
+def _is_running(edit: int) -> bool:
+    """A task that was stopped can be retried, and then ends again."""
+    task = Task.objects.filter(bulk_edit=edit).first()
+    return task is not None and not task.is_finished
+
+
+def _delete_forgotten() -> None:
+    with connection.cursor() as cursor:
+        kept = " OR ".join(f"EXISTS (SELECT FROM {table} WHERE batch_id = b.id)" for table in _KEPT)
+        cursor.execute(
+            f"""
+            SELECT b.id FROM annotations_bulkedit e JOIN annotations_bulkeditbatch b ON b.edit_id = e.id
+            WHERE e.forgotten_at IS NOT NULL AND ({kept})
+            """
+        )
+        for (batch,) in cursor.fetchall():
+            for table in _KEPT:
+                cursor.execute(f"DELETE FROM {table} WHERE batch_id = %s", [batch])

@@ -8,6 +8,7 @@ from django.db import models
 from django.db.models.functions import Now, Upper
 from django.utils.translation import gettext_lazy as _
 
+from accounts.alternatives import AlternativesQuerySet
 from projects.models import Project
 
 
@@ -37,7 +38,7 @@ class Split(models.Model):
         return self.name or "-"
 
 
-class ImageAssetQuerySet(models.QuerySet["ImageAsset"]):
+class ImageAssetQuerySet(AlternativesQuerySet["ImageAsset"]):
     """Images as seen by somebody."""
 
     def visible_to(self, user: Any) -> Self:

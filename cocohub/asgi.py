@@ -8,5 +8,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cocohub.settings")
 django.setup(set_prefix=False)
 
 from cocohub.bodies import Handler, in_pieces  # noqa: E402 - Django must be set up first
+from cocohub.pool import pool_connections  # noqa: E402
 
+pool_connections()
 application = in_pieces(Handler())

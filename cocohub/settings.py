@@ -16,6 +16,7 @@ from django.templatetags.static import static
 
 import cocohub.embedded as embedded
 
+VERSION = "0.1.0"  # as pyproject.toml has it
 BASE_DIR = Path(__file__).resolve().parent.parent
 MIB = 1024 * 1024
 
@@ -148,11 +149,23 @@ DATABASES["default"] |= {
     "CONN_HEALTH_CHECKS": True,
     "ATOMIC_REQUESTS": False,
 }
+# Most connections of one web process, which its requests share (0: each request opens one of its own), and how long
+# a request waits for one (seconds) before it is told to come back.
+DATABASE_POOL_SIZE = env.int("DATABASE_POOL_SIZE", default=10)
+DATABASE_POOL_TIMEOUT = env.float("DATABASE_POOL_TIMEOUT", default=10)
+if DATABASE_POOL_SIZE < 0 or DATABASE_POOL_SIZE == 1:
+    raise ImproperlyConfigured(f"DATABASE_POOL_SIZE is {DATABASE_POOL_SIZE}; expected 2 or more, or 0 for no pool.")
+if not 0 < DATABASE_POOL_TIMEOUT < float("inf"):
+    raise ImproperlyConfigured(f"DATABASE_POOL_TIMEOUT is {DATABASE_POOL_TIMEOUT}; expected seconds, more than 0.")
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}}
 
 # A query of the filter language that takes longer is refused with "narrow it".
 QUERY_TIMEOUT_MS = env.int("QUERY_TIMEOUT_MS", default=10_000)
+# What was there before a bulk edit is kept so long (days); afterwards it cannot be undone. 0: for ever.
+UNDO_DAYS = env.int("UNDO_DAYS", default=30)
+if UNDO_DAYS < 0:
+    raise ImproperlyConfigured(f"UNDO_DAYS is {UNDO_DAYS}; expected a number of days, or 0 for ever.")
 # Reading figures waits so long for fresh ones; after that it gives the last ones, marked as stale.
 METRIC_WAIT_MS = env.int("METRIC_WAIT_MS", default=1_500)
 
@@ -179,13 +192,19 @@ CELERY_TASK_ROUTES = {
     "insights.tasks.*": {"queue": "insights"},
     "exports.tasks.*": {"queue": "exports"},
     "projects.tasks.*": {"queue": "imports"},
+    "cocohub.tasks.*": {"queue": "imports"},
 }
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 CELERY_BEAT_SCHEDULE = {
     "re-publish waiting and abandoned tasks": {"task": "projects.tasks.sweep", "schedule": 10.0},
+    "forget what bulk edits changed long ago": {
+        "task": "annotations.tasks.forget_old_undos", "schedule": crontab(minute=29),
+    },
+    "delete files that no row refers to": {"task": "cocohub.tasks.delete_orphans", "schedule": crontab(3, 23)},
     "forget uploads that have run out": {"task": "annotations.tasks.forget_uploads", "schedule": crontab(minute=41)},
     "refresh insights that are behind": {"task": "insights.tasks.refresh_behind", "schedule": 15.0},
+    "look for what was saved in CVAT": {"task": "exports.tasks.look_at_cvat", "schedule": 60.0},
     "forget insights nobody asks for": {"task": "insights.tasks.forget_unread", "schedule": crontab(minute=47)},
     "forget expired tokens": {"task": "accounts.tasks.forget_expired_tokens", "schedule": crontab(minute=17)},
 }
@@ -230,6 +249,8 @@ UPLOAD_HOURS = env.int("UPLOAD_HOURS", default=24)
 IMPORT_PREFIX = env.str("IMPORT_PREFIX", default="incoming/").strip("/") + "/"
 MAX_ARCHIVE_BYTES = env.int("MAX_ARCHIVE_BYTES", default=64 * 1024 * MIB)
 MAX_ARCHIVE_ENTRIES = env.int("MAX_ARCHIVE_ENTRIES", default=1_000_000)
+# With less than this left on the disk of a local storage, the server is not ready.
+MIN_FREE_BYTES = env.int("MIN_FREE_BYTES", default=512 * MIB)
 DATA_UPLOAD_MAX_MEMORY_SIZE = 10 * MIB
 DATA_UPLOAD_MAX_NUMBER_FILES = 2_000
 FILE_UPLOAD_TEMP_DIR = str(HOME / "uploads")
@@ -237,8 +258,24 @@ FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.TemporaryFileUploadHand
 Path(FILE_UPLOAD_TEMP_DIR).mkdir(parents=True, exist_ok=True)
 
 # --- CVAT -----------------------------------------------------------------------------------------------------------
+# Of the installation; a project may have credentials of its own instead.
 CVAT_API_URL = env.str("CVAT_API_URL", default="")
 CVAT_API_TOKEN = env.str("CVAT_API_TOKEN", default="")
+CVAT_TOKEN_SCHEME = env.str("CVAT_TOKEN_SCHEME", default="Bearer")
+CVAT_ORGANIZATION = env.str("CVAT_ORGANIZATION", default="")
+# Whether an outage of CVAT takes this server out of its load balancer, too.
+CVAT_NEEDED_FOR_READINESS = env.bool("CVAT_NEEDED_FOR_READINESS", default=False)
+CVAT_CA_FILE = env.str("CVAT_CA_FILE", default="")
+# Only these (`host` or `host:port`) are ever asked, whatever a project's manager gives; default: CVAT_API_URL's.
+CVAT_ALLOWED_HOSTS = env.list("CVAT_ALLOWED_HOSTS", default=[])
+# How long CVAT may take to make a task of its images before the worker does something else (seconds).
+CVAT_CREATION_SECONDS = env.int("CVAT_CREATION_SECONDS", default=1800)
+if CVAT_TOKEN_SCHEME not in ("Bearer", "Token"):
+    raise ImproperlyConfigured(f"CVAT_TOKEN_SCHEME is {CVAT_TOKEN_SCHEME!r}; expected Bearer or Token.")
+# Where people reach this server: CVAT's tasks link back to here.
+PUBLIC_URL = env.str("PUBLIC_URL", default="http://127.0.0.1:8000").rstrip("/")
+# Stored tokens are sealed under the first of these; the others still open what they sealed before.
+CREDENTIALS_KEYS = env.list("CREDENTIALS_KEYS", default=[]) or [SECRET_KEY]
 
 # --- Accounts and the API -------------------------------------------------------------------------------------------
 AUTH_USER_MODEL = "accounts.User"

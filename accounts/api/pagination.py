@@ -17,6 +17,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.utils.urls import remove_query_param, replace_query_param
 
+from accounts.alternatives import AlternativesQuerySet
 from accounts.errors import ServiceError
 
 INT64 = range(-(2**63), 2**63)
@@ -193,10 +194,14 @@ def _fetch(queryset: QuerySet[Any], keys: list[Key], after: list[Any] | None, ba
     ordered = queryset.order_by(*map(str, keys))
     rows: list[Any] = []
     for part in _parts(keys, after):
-        rows += ordered.filter(part)[: limit - len(rows)]
+        rows += _first(ordered.filter(part), limit - len(rows))
         if len(rows) == limit:
             break
     return rows
+
+
+def _first(rows: QuerySet[Any], number: int) -> QuerySet[Any]:
+    return rows.first_rows(number) if isinstance(rows, AlternativesQuerySet) else rows[:number]
 
 
 def _parts(keys: list[Key], after: list[Any] | None) -> Iterator[Q]:

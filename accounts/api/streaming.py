@@ -7,6 +7,7 @@ from typing import IO
 
 from asgiref.sync import sync_to_async
 from django.core.handlers.asgi import ASGIRequest
+from django.db import connections
 from django.http import HttpRequest, StreamingHttpResponse
 from django.utils.http import content_disposition_header
 from rest_framework.request import Request
@@ -84,7 +85,15 @@ def _joined(parts: Iterable[bytes]) -> Iterator[bytes]:
         yield b"".join(waiting)
 
 
+def _let_go() -> None:
+    """Give back the request's database connection: a slow client must not keep it for hours."""
+    for connection in connections.all(initialized_only=True):
+        if not connection.in_atomic_block:
+            connection.close()
+
+
 async def _from_thread(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
+    await sync_to_async(_let_go, thread_sensitive=True)()
     following = sync_to_async(lambda: next(pieces, None), thread_sensitive=True)
     while (piece := await following()) is not None:
         yield piece

@@ -10,8 +10,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
-from annotations import editing, query
-from annotations.api import conditional, edit_serializers, filters, lists, serializers
+from annotations import editing, query, relabelling
+from annotations.api import bulk, conditional, edit_serializers, filters, lists, serializers
 from annotations.api.categories import find_category
 from annotations.models import Annotation
 from projects.api.base import ProjectScoped
@@ -43,19 +43,19 @@ class AnnotationViewSet(ProjectScoped, ListModelMixin, RetrieveModelMixin, Gener
             page = super().list(request, *args, **kwargs)
         return conditional.tagged(page, tag)
 
-    def filter_queryset(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
+    def filter_queryset(self, queryset: Any) -> QuerySet[Any]:
         """Only what `q` and the filters choose, in lists."""
         if self.action != "list":
             return queryset
-        chosen = query.filter_annotations(
-            super().filter_queryset(queryset), self.project, self.request.query_params.get("q", "")
-        )
+        narrowed: Any = super().filter_queryset(queryset)
+        chosen = query.filter_annotations(narrowed, self.project, self.request.query_params.get("q", ""))
         return lists.trim(chosen, serializers.AnnotationSerializer, self.wanted, self.ordering)
 
     def get_serializer_context(self) -> dict[str, Any]:
         """With the fields that are asked for."""
         return {**super().get_serializer_context(), "fields": getattr(self, "wanted", None)}
 
+    @extend_schema(parameters=[conditional.IF_NONE_MATCH])
     def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """One annotation; the ETag can go into `If-Match` of a change."""
         return self._answer(self.get_object())
@@ -80,35 +80,39 @@ class AnnotationViewSet(ProjectScoped, ListModelMixin, RetrieveModelMixin, Gener
         changes = dict(form.validated_data)
         version = changes.pop("version", None)
         if version is None:
-            version = conditional.version(request.headers.get("If-Match", ""))
+            version = conditional.number(request.headers.get("If-Match", ""))
         changed = editing.update_annotation(user=self.user, annotation=self.get_object(), version=version, **changes)
         return self._answer(changed)
 
     @extend_schema(parameters=[conditional.IF_MATCH], responses={204: OpenApiResponse(description="Deleted.")})
     def destroy(self, request: Request, project_pk: int, pk: int) -> Response:
         """Delete an annotation. For curators."""
-        version = conditional.version(request.headers.get("If-Match", ""))
+        version = conditional.number(request.headers.get("If-Match", ""))
         editing.delete_annotation(user=self.user, annotation=self.get_object(), version=version)
         return Response(status=204)
 
     @extend_schema(
-        request=edit_serializers.RelabelSerializer, responses=edit_serializers.RelabellingSerializer, filters=False
+        request=edit_serializers.RelabelSerializer,
+        responses={200: edit_serializers.RelabellingSerializer, 202: bulk.BulkEditSerializer},
+        filters=False,
     )
     @action(detail=False, methods=["post"])
     def relabel(self, request: Request, project_pk: int) -> Response:
-        """Give all objects that a query selects one category. For curators."""
+        """Give all objects that a query selects one category. For curators. Many are a task (202), as in bulk edits."""
         form = edit_serializers.RelabelSerializer(data=request.data)
         form.is_valid(raise_exception=True)
         fields = form.validated_data
-        done = editing.relabel(
+        done = relabelling.relabel(
             user=self.user,
             project=self.project,
             q=fields["q"],
             category=find_category(self.project, fields["category"], "category"),
             dry_run=fields["dry_run"],
         )
+        if done.edit is not None and not done.done:
+            return bulk.answer(done.edit, request)
         return Response(edit_serializers.RelabellingSerializer(done).data)
 
     def _answer(self, annotation: Annotation, status: int = 200) -> Response:
         data = self.get_serializer(annotation).data
-        return Response(data, status=status, headers={"ETag": f'"{annotation.version}"'})
+        return conditional.record(self.request, data, annotation.version, status=status)

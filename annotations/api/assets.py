@@ -75,7 +75,7 @@ class AssetViewSet(ProjectScoped, ListModelMixin, RetrieveModelMixin, GenericVie
             page = super().list(request, *args, **kwargs)
         return conditional.tagged(page, tag)
 
-    def filter_queryset(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
+    def filter_queryset(self, queryset: Any) -> QuerySet[Any]:
         """Only what `q` chooses, in lists."""
         if self.action != "list":
             return queryset
@@ -86,6 +86,7 @@ class AssetViewSet(ProjectScoped, ListModelMixin, RetrieveModelMixin, GenericVie
         """With the fields that are asked for."""
         return {**super().get_serializer_context(), "fields": getattr(self, "wanted", None)}
 
+    @extend_schema(parameters=[conditional.IF_NONE_MATCH])
     def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """One image; the ETag can go into `If-Match` of a change."""
         return self._answer(self.get_object())
@@ -102,7 +103,7 @@ class AssetViewSet(ProjectScoped, ListModelMixin, RetrieveModelMixin, GenericVie
         fields = dict(form.validated_data)
         version = fields.pop("version", None)
         if version is None:
-            version = conditional.version(request.headers.get("If-Match", ""))
+            version = conditional.number(request.headers.get("If-Match", ""))
         asset = asset_services.update_asset(
             user=self.user, asset=self.get_object(), edit=asset_services.Edit(**fields), version=version
         )
@@ -119,4 +120,5 @@ class AssetViewSet(ProjectScoped, ListModelMixin, RetrieveModelMixin, GenericVie
         return paginator.get_paginated_response(data)
 
     def _answer(self, asset: ImageAsset) -> Response:
-        return Response(self.get_serializer(asset).data, headers={"ETag": f'"{asset.version}"'})
+        data = self.get_serializer(asset).data
+        return conditional.record(self.request, data, asset.version, links=serializers.AssetSerializer.LINKS)

@@ -75,6 +75,7 @@ class RelabellingSerializer(serializers.Serializer):
     images = serializers.IntegerField()
     categories = FormerSerializer(many=True)
     done = serializers.BooleanField()
+    bulk_edit = serializers.IntegerField(allow_null=True, help_text="By which it can be undone.")
 
 
 class CategoryFields(serializers.Serializer):
@@ -130,3 +131,4 @@ class EffectSerializer(serializers.Serializer):
     documents = serializers.IntegerField(help_text="COCO documents whose list of categories changes.")
     clashes = ClashSerializer(many=True, help_text="What stands in the way.")
     done = serializers.BooleanField()
+    bulk_edit = serializers.IntegerField(allow_null=True, help_text="By which it can be undone.")

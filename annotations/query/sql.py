@@ -1,13 +1,14 @@
 """Tree to SQL: conditions on images and annotations, within one project.
 
 An object field outside has() is an EXISTS of its own ("some object ..."), has() is one EXISTS for all its conditions,
-count() a correlated count. Names of categories and splits become ids before, with one small query each, so that the
-index on (project, category, image) serves. NOT is the complement: a row that has no value for a field is in it.
+count() a correlated count. Names of categories and splits become ids before, with one small query, so that the index on
+(project, category, image) serves. NOT is the complement: a row that has no value for a field is in it.
 """
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 from django.db import models
 from django.db.models import (
@@ -25,8 +26,9 @@ from django.db.models import (
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from annotations.models import Annotation, Category
+from annotations.models import Annotation, Category, OfProjectQuerySet
 from annotations.query import conditions as on
+from annotations.query.alternatives import apart
 from annotations.query.conditions import Sql
 from annotations.query.fields import FIELDS, Kind, Scope
 from annotations.query.parser import parse
@@ -47,7 +49,7 @@ from annotations.query.tree import (
     terms,
 )
 from annotations.query.values import EXACT
-from assets.models import ImageAsset, Split
+from assets.models import ImageAsset, ImageAssetQuerySet, Split
 from projects.models import Project
 
 # The columns that are not called as their fields are.
@@ -74,47 +76,54 @@ Leaf = Callable[[Node], Sql]
 
 
 def filter_images(
-    queryset: QuerySet[ImageAsset], project: Project, query: str | Node, *, now: datetime | None = None
-) -> QuerySet[ImageAsset]:
+    queryset: ImageAssetQuerySet, project: Project, query: str | Node, *, now: datetime | None = None
+) -> ImageAssetQuerySet:
     """The images of the project, among those given, that a query selects; QueryError if it is none.
 
-    Runs one small query where the text names categories and one where it names splits. `-7d` counts from `now`.
+    Runs one small query where the text names categories or splits. `-7d` counts from `now`.
     """
     tree = parse(query) if isinstance(query, str) else query
-    return queryset.filter(_Compiler(project, tree, Scope.IMAGE, now).condition(), project=project)
+    return queryset.filter(project=project).either(_Compiler(project, tree, Scope.IMAGE, now).alternatives())
 
 
 def filter_annotations(
-    queryset: QuerySet[Annotation], project: Project, query: str | Node, *, now: datetime | None = None
-) -> QuerySet[Annotation]:
+    queryset: OfProjectQuerySet, project: Project, query: str | Node, *, now: datetime | None = None
+) -> OfProjectQuerySet:
     """The annotations of the project, among those given, that a query selects; QueryError if it is none.
 
     Object fields are the annotation's own; image fields, bare words, has() and count() are those of its image.
     """
     tree = parse(query) if isinstance(query, str) else query
-    return queryset.filter(_Compiler(project, tree, Scope.OBJECT, now).condition(), project=project)
+    return queryset.filter(project=project).either(_Compiler(project, tree, Scope.OBJECT, now).alternatives())
 
 
 class _Names:
-    """Ids of the categories and splits that a tree asks for, looked up with one query per table."""
+    """Ids of the categories and splits that a tree asks for, looked up with one query for all of them."""
 
     def __init__(self, project: Project, tree: Node) -> None:
-        self._ids: dict[tuple[str, Test], list[int]] = {}
         asked = dict.fromkeys((term.field, _looked_up(term)) for term in terms(tree) if term.field in _NAMED)
-        for model in (Category, Split):
-            self._look_up(model, project, [each for each in asked if _NAMED[each[0]][0] is model])
-
-    def _look_up(self, model: type[Model], project: Project, asked: Sequence[tuple[str, Test]]) -> None:
-        if not asked:
+        self._ids: dict[tuple[str, Test], list[int]] = {each: [] for each in asked}
+        found = [self._part(model, project, list(asked)) for model in (Category, Split)]
+        parts = [part for part in found if part is not None]
+        if not parts:
             return
-        self._ids |= {each: [] for each in asked}
-        tests = [on.on_name(F(_NAMED[field][1]), test) for field, test in asked]
-        # The database decides, not Python: wildcards then mean the same here as in every other field.
-        found = model._default_manager.filter(on.either(*tests), project=project).values_list("pk", *tests)
-        for pk, *answers in found:
+        for pk, *answers in parts[0].union(*parts[1:], all=True) if len(parts) > 1 else parts[0]:
             for each, answer in zip(asked, answers, strict=True):
                 if answer:
                     self._ids[each].append(pk)
+
+    def _part(self, model: type[Model], project: Project, asked: Sequence[tuple[str, Test]]) -> QuerySet[Any] | None:
+        """Rows (key, whether it is what is asked for, for each that is asked); None if the table is not asked for."""
+        # The database decides, not Python: wildcards then mean the same here as in every other field.
+        tests = [
+            on.on_name(F(column), test) if table is model else None
+            for (table, column), test in ((_NAMED[field], test) for field, test in asked)
+        ]
+        wanted = [test for test in tests if test is not None]
+        if not wanted:
+            return None
+        found = model._default_manager.filter(on.either(*wanted), project=project).order_by()
+        return found.values_list("pk", *(on.always(False) if test is None else test for test in tests))
 
     def of(self, term: Term) -> list[int]:
         """The ids of what the term names; none for a name that the project does not have."""
@@ -138,8 +147,19 @@ class _Compiler:
         # How the columns and the key of the image are called from where the query starts.
         self.prefix, self.image = ("", "pk") if root is Scope.IMAGE else ("image__", "image_id")
 
-    def condition(self) -> Q:
-        return self._build(self.tree, self._leaf)
+    def alternatives(self) -> list[Q]:
+        """Conditions of which one must hold: more than one where no single index could answer the whole."""
+        found = [self._build(node, self._leaf) for node in apart(self.tree, self._is_elsewhere)]
+        return found or [self._build(self.tree, self._leaf)]
+
+    def _is_elsewhere(self, node: Node) -> bool:
+        """Whether a node asks for what is in another table than the rows are."""
+        match node:
+            case Term(field=field):
+                return FIELDS[field].scope is not self.root
+            case Has() | Count():
+                return True
+        return False
 
     def _build(self, node: Node, leaf: Leaf, *, negated: bool = False) -> Q:
         """The condition of a node, or its complement: NOT is carried down to the leaves, where NULL is dealt with."""

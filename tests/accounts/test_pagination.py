@@ -205,7 +205,7 @@ def test_every_page_is_read_from_the_index_from_end_to_end(project, ordering):
     statements = [query["sql"] for query in queries.captured_queries]
     assert len(statements) > 4
     with connection.cursor() as cursor:
-        cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off")
+        cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_sort = off")
         for statement in statements:
             cursor.execute(f"EXPLAIN {statement}")
             plan = "\n".join(line for (line,) in cursor.fetchall())

@@ -5,7 +5,7 @@ import copy
 import pytest
 
 from accounts.errors import Conflict, Forbidden, NotFound, ServiceError
-from annotations import categories
+from annotations import categories, relabelling
 from annotations.models import Annotation, Category, DocumentCategory
 from assets.models import ImageAsset
 from projects.models import AuditLog
@@ -25,7 +25,7 @@ def expected():
 
 
 def merge(user, project, sources, into, **options):
-    return categories.merge_categories(user=user, project=project, sources=sources, into=into, **options)
+    return relabelling.merge_categories(user=user, project=project, sources=sources, into=into, **options)
 
 
 def assert_sound(document):
@@ -47,7 +47,7 @@ def test_roles(project, named, viewer, curator, stranger):
         with pytest.raises(error):
             merge(user, project, [named["car"]], named["truck"], dry_run=True)
     with pytest.raises(Forbidden):
-        categories.delete_category(user=curator, category=named["car"], dry_run=True)
+        relabelling.delete_category(user=curator, category=named["car"], dry_run=True)
 
 
 @pytest.mark.parametrize(
@@ -186,16 +186,16 @@ def test_a_merge_needs_two_sides(project, named, curator):
 
 def test_a_category_with_annotations_is_not_deleted_unasked(project, named, manager, expected):
     with pytest.raises(Conflict) as caught:
-        categories.delete_category(user=manager, category=named["car"])
+        relabelling.delete_category(user=manager, category=named["car"])
     assert caught.value.detail["annotations"] == 1
-    assert categories.delete_category(user=manager, category=named["car"], dry_run=True).annotations == 1
+    assert relabelling.delete_category(user=manager, category=named["car"], dry_run=True).annotations == 1
     with pytest.raises(ServiceError):
-        categories.delete_category(user=manager, category=named["car"], annotations="burn")
+        relabelling.delete_category(user=manager, category=named["car"], annotations="burn")
     assert exported(project, "train") == expected
 
 
 def test_annotations_go_with_their_category(project, named, manager, expected, images):
-    categories.delete_category(user=manager, category=named["car"], annotations="delete")
+    relabelling.delete_category(user=manager, category=named["car"], annotations="delete")
     del expected["categories"][1], expected["annotations"][1]
     assert exported(project, "train") == expected
     counts = ImageAsset.objects.filter(project=project).order_by("coco_id").values_list("annotation_count", flat=True)
@@ -203,6 +203,6 @@ def test_annotations_go_with_their_category(project, named, manager, expected, i
 
 
 def test_annotations_stay_without_a_category(project, named, manager, expected):
-    categories.delete_category(user=manager, category=named["car"], annotations="keep")
+    relabelling.delete_category(user=manager, category=named["car"], annotations="keep")
     del expected["categories"][1], expected["annotations"][1]["category_id"]
     assert exported(project, "train") == expected

@@ -9,7 +9,7 @@ from django.urls import reverse
 
 from annotations.models import Annotation, Category, CocoDocument, DocumentCategory, ImportJob
 from assets.models import ImageAsset, Split
-from exports.models import ExportJob
+from exports.models import CvatConnection, CvatImage, CvatJob, CvatProject, CvatTask, ExportJob
 from insights.models import InsightView
 from projects.models import AuditLog, Project, Role, Task
 from tests import factories
@@ -22,8 +22,11 @@ WITHOUT_A_PAGE = {
     "accounts.revokedsession", "annotations.bulkeditbatch", "annotations.previousimage",
     "annotations.previousannotation", "annotations.resumableupload", "insights.metricresult",
 }  # fmt: skip
-READ_ONLY = [Split, Annotation, CocoDocument, DocumentCategory, ImportJob, ExportJob, InsightView, Task, AuditLog]
-OF_PROJECTS = [ImageAsset, Category, *READ_ONLY]
+READ_ONLY = [
+    Split, Annotation, CocoDocument, DocumentCategory, ImportJob, ExportJob, InsightView, Task, AuditLog, CvatProject,
+    CvatTask, CvatJob, CvatImage,
+]  # fmt: skip
+OF_PROJECTS = [ImageAsset, Category, CvatConnection, *READ_ONLY]
 
 
 def address(model, page="changelist", *args):
@@ -38,7 +41,18 @@ def images(project, tmp_path):
         model.objects.create(project=project, task=factories.make_task(project, kind))
     InsightView.objects.create(project=project, name="Cars", query={"q": "category:car"})
     factories.make_line(project, project_name=project.name)
+    make_sent(project, found["a"])
     return found
+
+
+def make_sent(project, image):
+    """What an export to CVAT leaves."""
+    CvatConnection.objects.create(project=project, url="https://cvat.example", token_sealed="x")
+    there = CvatProject.objects.create(project=project, server="https://cvat.example", name="there", cvat_id=3)
+    job = ExportJob.objects.get(project=project)
+    task = CvatTask.objects.create(project=project, job=job, cvat_project=there, number=1, name="one", cvat_id=4)
+    CvatJob.objects.create(project=project, task=task, cvat_id=5, start_frame=0, stop_frame=9)
+    CvatImage.objects.create(project=project, task=task, asset=image, place=0, name="a.jpg", frame=2)
 
 
 @pytest.fixture

@@ -2,7 +2,8 @@
 
 import pytest
 
-from annotations.models import Annotation, Category
+from annotations import bulk
+from annotations.models import Annotation, BulkEdit, Category
 from assets.models import ImageAsset
 from projects.models import AuditLog
 from tests.annotations.scenes import TRAIN, exported, exported_text
@@ -84,7 +85,8 @@ def test_a_new_annotation_comes_out_as_it_went_in(at, as_curator, images, named,
     answer = as_curator.post(at("annotations"), body)
     assert answer.status_code == 201, answer.json()
     made = answer.json()
-    assert (made["coco_id"], made["kind"], made["issues"], answer.headers["ETag"]) == (14, "objects", None, '"1"')
+    assert (made["coco_id"], made["kind"], made["issues"], made["version"]) == (14, "objects", None, 1)
+    assert answer.headers["ETag"].startswith('"1.')
     assert ImageAsset.objects.get(pk=images["b"].pk).annotation_count == 2
     assert exported(project, "train")["annotations"][-1] == {
         "id": 14, "image_id": 2, "category_id": 2, "bbox": [1, 2.5, 3, 4], "area": 12.25, "iscrowd": 0,
@@ -245,10 +247,11 @@ def test_relabelling_tells_first_and_then_does(at, as_curator, images, named, pr
     would = as_curator.post(at("annotations/relabel"), {**body, "dry_run": True}).json()
     assert would == {
         "matched": 2, "changed": 1, "images": 1, "done": False,
-        "categories": [{"id": named["car"].pk, "name": "car", "annotations": 1}],
+        "categories": [{"id": named["car"].pk, "name": "car", "annotations": 1}], "bulk_edit": None,
     }  # fmt: skip
     assert annotation(12).category == named["car"]
-    assert as_curator.post(at("annotations/relabel"), body).json() == {**would, "done": True}
+    done = as_curator.post(at("annotations/relabel"), body).json()
+    assert done == {**would, "done": True, "bulk_edit": BulkEdit.objects.get().pk}
     assert exported(project, "train")["annotations"][1]["category_id"] == 3
     assert annotation(12).version == 2
     line = AuditLog.objects.get(action="annotations.relabelled")
@@ -262,7 +265,93 @@ def test_relabelling_that_would_spoil_a_document_is_409(at, as_curator, images, 
     assert annotation(12).category == named["car"]
 
 
-def test_relabelling_too_many_is_refused(at, as_curator, images, named, monkeypatch):
-    monkeypatch.setattr("annotations.editing.MAX_RELABELLED", 1)
+def test_relabelling_many_is_a_task(at, as_curator, images, named, monkeypatch):
+    monkeypatch.setattr(bulk, "AT_ONCE_ANNOTATIONS", 1)
     answer = as_curator.post(at("annotations/relabel"), {"q": "split:train", "category": named["car"].pk})
-    assert "narrow it" in answer.json()["message"]
+    edit = BulkEdit.objects.get()
+    assert (answer.status_code, answer.json()["action"], answer.json()["state"]) == (202, "relabel", "queued")
+    assert answer.headers["Location"].endswith(at(f"bulk-edits/{edit.pk}"))
+    assert annotation(11).category == named["person"]
+
+
+def test_merging_and_deleting_categories_of_many_are_tasks(at, as_manager, images, named, monkeypatch):
+    monkeypatch.setattr(bulk, "AT_ONCE_ANNOTATIONS", 0)
+    body = {"categories": [named["truck"].pk], "into": named["car"].pk}
+    assert as_manager.post(at("categories/merge"), {**body, "dry_run": True}).status_code == 200
+    assert as_manager.post(at("categories/merge"), body).json()["action"] == "merge"
+    answer = as_manager.delete(at(f"categories/{named['person'].pk}?annotations=delete"))
+    assert (answer.status_code, answer.json()["action"]) == (202, "unlist")
+    assert Category.objects.filter(pk__in=[named["truck"].pk, named["person"].pk]).count() == 2
+    assert BulkEdit.objects.filter(task__status="queued").count() == 2
+
+
+# --- Conditional requests of single records ---------------------------------------------------------------------------
+
+
+def read(client, address):
+    """The answer and its ETag; and that asking again for what one has gives 304."""
+    answer = client.get(address)
+    tag = answer.headers["ETag"]
+    again = client.get(address, headers={"If-None-Match": f'"other", {tag}'})
+    assert (again.status_code, again.content, again.headers["ETag"]) == (304, b"", tag)
+    assert client.get(address, headers={"If-None-Match": '"1.0"'}).status_code == 200
+    return answer.json(), tag
+
+
+@pytest.mark.parametrize("path", ["assets", "annotations", "categories", ""])
+def test_records_are_read_again_only_where_they_changed_and_stale_edits_are_412(
+    path, at, as_manager, images, named, project
+):
+    key = {"assets": images["a"].pk, "annotations": annotation(12).pk, "categories": named["car"].pk, "": ""}[path]
+    address = at(f"{path}/{key}").rstrip("/")
+    change = {
+        "assets": {"tags": ["x"]},
+        "annotations": {"score": 0.5},
+        "categories": {"color": "#112233"},
+        "": {"source": "me"},
+    }
+    _, tag = read(as_manager, address)
+    changed = as_manager.patch(address, change[path], headers={"If-Match": tag})
+    assert changed.status_code == 200, changed.json()
+    assert changed.headers["ETag"] not in (tag, None)
+    assert read(as_manager, address)[1] == changed.headers["ETag"]
+    for stale in (tag, '"x"', "nonsense"):
+        assert as_manager.patch(address, change[path], headers={"If-Match": stale}).status_code == 412
+    assert as_manager.patch(address, change[path], headers={"If-Match": "*"}).status_code == 200
+
+
+def test_a_new_name_of_the_category_is_another_answer_but_no_stale_edit(at, as_curator, images, named):
+    address = at(f"annotations/{annotation(12).pk}")
+    _, tag = read(as_curator, address)
+    as_curator.patch(at(f"categories/{named['car'].pk}"), {"name": "auto"})
+    answer = as_curator.get(address, headers={"If-None-Match": tag})
+    assert (answer.status_code, answer.json()["category_name"]) == (200, "auto")
+    assert as_curator.patch(address, {"score": 0.5}, headers={"If-Match": tag}).status_code == 200
+
+
+def test_writes_to_its_data_make_no_edit_of_a_project_stale(at, as_manager, images, project):
+    address = at("").rstrip("/")
+    _, tag = read(as_manager, address)
+    project.touch()
+    assert as_manager.get(address, headers={"If-None-Match": tag}).status_code == 200
+    assert as_manager.patch(address, {"description": "new"}, headers={"If-Match": tag}).status_code == 200
+
+
+def test_a_stale_category_is_not_deleted(at, as_manager, images, named):
+    address = at(f"categories/{named['bus'].pk}")
+    _, tag = read(as_manager, address)
+    as_manager.patch(address, {"color": "#112233"})
+    assert as_manager.delete(address + "?annotations=keep", headers={"If-Match": tag}).status_code == 412
+    _, tag = read(as_manager, address)
+    assert as_manager.delete(address + "?annotations=keep", headers={"If-Match": tag}).status_code == 200
+
+
+def test_a_new_annotation_is_not_numbered_after_predictions(at, as_curator, images, named, project):
+    one = annotation(13)
+    for coco_id in (2**52 + 5, 2**62):
+        Annotation.objects.create(
+            project=project, split_id=one.split_id, image_id=one.image_id, category_id=one.category_id,
+            coco_id=coco_id, is_machine=True,
+        )  # fmt: skip
+    body = {"image": images["b"].pk, "category": named["car"].pk, "bbox": [1, 1, 2, 2]}
+    assert as_curator.post(at("annotations"), body).json()["coco_id"] == 14

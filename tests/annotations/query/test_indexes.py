@@ -1,11 +1,13 @@
 """Each kind of condition is answered from the index that was made for it."""
 
+import json
 from collections.abc import Iterator
 
 import pytest
 from django.db import connection, transaction
 from pytest_django import DjangoDbBlocker
 
+from accounts.alternatives import estimate
 from annotations.models import Category
 from annotations.query import filter_images
 from assets.models import ImageAsset, Split
@@ -79,3 +81,64 @@ def project(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterat
 def test_index_serves(project, query, index):
     plan = filter_images(ImageAsset.objects.all(), project, query).explain()
     assert f"{index} " in f"{plan} ", plan
+
+
+# Each is about two tables, and answered from the indexes of both, whatever else is in the project.
+EITHER = [
+    ("category:class0 OR width>9990", {"annotations_by_category", "assets_image_width"}),
+    ("category:class0 OR tag:tag7", {"annotations_by_category", "assets_image_tags"}),
+    ("category:(class0 OR nothing)", {"annotations_by_category"}),
+    ("-(-category:class0 -width>9990)", {"annotations_by_category", "assets_image_width"}),
+    ("status:approved (has(category:class0 area>9000) OR height>9990)", {"annotations_by_category"}),
+    ("width>9990 OR -(-category:class0 OR -tag:tag0)", {"annotations_by_category", "assets_image_width"}),
+]
+SUBLINEAR = 2_000  # rows that a plan may look at, of 10,000 images and as many annotations
+
+
+@pytest.mark.parametrize(("query", "indexes"), EITHER)
+@pytest.mark.parametrize("read", ["page", "deep page", "count"])
+def test_alternatives_are_each_answered_from_an_index(project, query, indexes, read):
+    rows = filter_images(ImageAsset.objects.all(), project, query)
+    if read == "count":
+        plan = explained(rows.primary_keys(1_000))
+    else:
+        last = ImageAsset.objects.filter(project=project).order_by("pk")[9_000 if read == "deep page" else 0]
+        plan = explained(rows.filter(pk__gt=last.pk).order_by("pk").first_rows(51))
+    used, looked_at = names_and_rows(plan)
+    assert indexes <= used, plan
+    assert looked_at <= SUBLINEAR, plan
+
+
+def test_as_one_condition_they_would_be_tried_on_every_image(project):
+    query = "category:class0 OR width>9990"
+    _, looked_at = names_and_rows(explained(filter_images(ImageAsset.objects.all(), project, query)))
+    assert looked_at > 10_000
+
+
+@pytest.mark.parametrize(
+    ("query", "number"),
+    [
+        ("category:class0 OR width>9990", 20),
+        ("-category:class0 OR width>9990", 9_990),
+        ("tag:tag1 OR category:*", 10_000),
+    ],
+)
+def test_the_number_of_alternatives_is_estimated_as_if_they_were_independent(project, query, number):
+    estimated = estimate(filter_images(ImageAsset.objects.all(), project, query))
+    assert number / 2 <= estimated <= min(2 * number, 10_000)
+
+
+def explained(rows):
+    return json.loads(rows.explain(format="json", analyze=True))[0]["Plan"]
+
+
+def names_and_rows(plan):
+    """Names of the indexes that were used, and how many rows were looked at in all of them and in tables."""
+    names = {plan[key] for key in ("Index Name",) if key in plan}
+    seen = plan["Actual Rows"] + plan.get("Rows Removed by Filter", 0) if "Relation Name" in plan else 0
+    looked_at = seen * plan["Actual Loops"]
+    for inner in plan.get("Plans", ()):
+        more_names, more = names_and_rows(inner)
+        names |= more_names
+        looked_at += more
+    return names, looked_at

@@ -1,0 +1,258 @@
+"""How long an export to CVAT takes and where the time goes: 10,000 images with 70,000 annotations to the double.
+
+The double of the tests plays CVAT, in a process of its own. What counts is our cost beyond its answers: total time less
+the time spent waiting for them, as a share of that waiting (aim: under 30 %). The same is done with a tenth of the
+images first, in tasks of the same size: the peak of memory must not grow with the export.
+
+    python -m bench.cvat [--images 10000] [--per-task 500] [--json]
+"""
+
+import argparse
+import io
+import json
+import os
+import resource
+import socket
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parent.parent
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cocohub.settings")
+NAME = "bench cvat"
+PICTURES = 100  # different ones; images share them
+SIZE = (640, 480)
+EACH = 7  # annotations of an image: five outlines, a crowd, a box
+AIM = 0.30
+ANSWERS, PAUSES = "waiting for answers", "pauses until frames are made"
+
+
+def document(images: int) -> dict[str, Any]:
+    """A COCO document."""
+    rng = Random(7)
+    width, height = SIZE
+    annotations = []
+    for image in range(1, images + 1):
+        for number in range(EACH):
+            x, y = rng.randint(10, width - 210), rng.randint(10, height - 210)
+            record: dict[str, Any] = {
+                "id": len(annotations) + 1,
+                "image_id": image,
+                "category_id": 1 + number % 5,
+                "bbox": [x, y, 200, 200],
+                "area": 40000,
+                "iscrowd": 0,
+                "attributes": {"color": rng.choice(["red", "green", "blue"]), "parked": number % 2 == 0},
+            }
+            if number < 5:
+                points = [round(value + rng.random(), 2) for at in range(20) for value in _edge(x, y, at)]
+                record["segmentation"] = [points]
+            elif number == 5:
+                start, run = x * height + y, 150
+                counts = [start] + [run, height - run] * 99 + [run]
+                counts.append(width * height - sum(counts))
+                record |= {"iscrowd": 1, "segmentation": {"size": [height, width], "counts": counts}}
+            annotations.append(record)
+    return {
+        "images": [
+            {"id": number, "file_name": f"{number:06}.jpg", "width": width, "height": height}
+            for number in range(1, images + 1)
+        ],
+        "annotations": annotations,
+        "categories": [{"id": number, "name": f"class {number}"} for number in range(1, 6)],
+    }
+
+
+def _edge(x: int, y: int, at: int) -> tuple[int, int]:
+    """A point of a jagged circle."""
+    side, step = divmod(at, 5)
+    along = step * 40
+    return [(x + along, y), (x + 199, y + along), (x + 199 - along, y + 199), (x, y + 199 - along)][side]
+
+
+def prepare(images: int, home: Path) -> None:
+    """A project with these images and their pictures."""
+    from django.db import connection
+
+    from accounts.models import User
+    from annotations.importing import FileToImport, import_files
+    from annotations.report import Report
+    from assets import storage
+    from projects.commands import migrate_embedded
+    from projects.models import Project
+    from projects.services import create_project
+
+    migrate_embedded()
+    user = User.objects.filter(email="bench@localhost").first() or User.objects.create_user("bench@localhost")
+    Project.objects.filter(name=f"{NAME} {images}", owner=user).update(name=f"old {time.time()}")
+    project = create_project(user=user, name=f"{NAME} {images}")
+    path = home / "bench.json"
+    path.write_text(json.dumps(document(images)))
+    import_files(project=project, files=[FileToImport(path, "train")], report=Report())
+    path.unlink()
+    stored = []
+    for number in range(PICTURES):
+        noise = Image.effect_noise((40, 30), 120).resize(SIZE, Image.Resampling.BICUBIC)
+        content = io.BytesIO()
+        Image.merge("RGB", [noise, noise.rotate(number % 4 * 90).resize(SIZE), noise]).save(content, "JPEG", quality=88)
+        sha256, size = storage.digest(content)
+        stored.append((storage.put(storage.image_key(project.pk, sha256, "jpeg"), content), sha256, size))
+    with connection.cursor() as cursor:
+        for number, (uri, sha256, size) in enumerate(stored):
+            cursor.execute(
+                "UPDATE assets_imageasset SET uri = %s, checksum = %s, size_bytes = %s, format = 'jpeg', "
+                "status = 'ready' WHERE project_id = %s AND coco_id %% %s = %s",
+                [uri, sha256, size, project.pk, PICTURES, number],
+            )
+        cursor.execute("VACUUM ANALYZE assets_imageasset, annotations_annotation")
+
+
+class Clock:
+    """Seconds by phase; those of a phase inside another count for the inner one only."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = defaultdict(float)
+        self._inside: list[str] = []
+        self._since = time.perf_counter()
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Time spent inside."""
+        self._switch()
+        self._inside.append(name)
+        try:
+            yield
+        finally:
+            self._switch()
+            self._inside.pop()
+
+    def _switch(self) -> None:
+        now = time.perf_counter()
+        if self._inside:
+            self.seconds[self._inside[-1]] += now - self._since
+        self._since = now
+
+    def wrap(self, owner: Any, attribute: str, name: str) -> None:
+        """Have a function counted as a phase."""
+        work: Callable[..., Any] = getattr(owner, attribute)
+
+        def counted(*args: Any, **options: Any) -> Any:
+            with self.phase(name):
+                return work(*args, **options)
+
+        setattr(owner, attribute, counted)
+
+
+def run(images: int, per_task: int) -> dict[str, Any]:
+    """One export, timed from within."""
+    from exports.cvat import annotating
+    from exports.cvat.transport import Transport
+    from exports.models import ExportJob
+    from exports.sending import pipeline, services, tasking
+    from exports.sending.options import Options
+    from exports.services import Wanted
+    from projects import jobs
+    from projects.models import Project
+
+    project = Project.objects.select_related("owner").get(name=f"{NAME} {images}")
+    clock = Clock()
+    clock.wrap(pipeline, "freeze", "freeze the snapshot")
+    clock.wrap(tasking.zipping, "build", "decode and zip pictures")
+    clock.wrap(tasking, "draw", "turn records into shapes")
+    clock.wrap(annotating, "create", "send and count shapes")
+    clock.wrap(Transport, "_once", ANSWERS)
+    clock.wrap(time, "sleep", PAUSES)
+    job = services.start(
+        user=project.owner, project=project, wanted=Wanted(), options=Options(images_per_task=per_task)
+    )
+    started = time.perf_counter()
+    with clock.phase("the rest"):
+        jobs.run(job.task_id, pipeline.run)
+    total = time.perf_counter() - started
+    job = ExportJob.objects.select_related("task").get(pk=job.pk)
+    assert job.status == "succeeded", job.task.message
+    assert job.task.result["images"] == images
+    assert job.task.result["annotations"] == images * EACH
+    waiting = clock.seconds[ANSWERS] + clock.seconds[PAUSES]
+    return {
+        "images": images,
+        "annotations": images * EACH,
+        "tasks": len(job.task.result["tasks"]),
+        "seconds": total,
+        "phases": dict(clock.seconds),
+        "beyond": (total - waiting) / waiting,
+        "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
+
+
+def _apart(what: str, images: int, per_task: int) -> str:
+    command = [sys.executable, "-m", "bench.cvat", "--only", what, "--images", str(images), "--per-task", str(per_task)]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=ROOT).stdout
+
+
+@contextmanager
+def stand_in() -> Iterator[None]:
+    """The double in a process of its own."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "tests.cvat_double", "--port", str(port)]
+    double = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    try:
+        assert double.stdout is not None
+        token = double.stdout.readline().rpartition(" ")[2].strip()
+        os.environ |= {"CVAT_API_URL": f"http://127.0.0.1:{port}", "CVAT_API_TOKEN": token, "CVAT_ALLOWED_HOSTS": ""}
+        yield
+    finally:
+        double.kill()
+        double.wait()
+
+
+def main() -> None:
+    """A tenth, then all of it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=int, default=10_000)
+    parser.add_argument("--per-task", type=int, default=500)
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--only", choices=["prepare", "run"], help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.only:
+        import django
+
+        django.setup()
+        from django.conf import settings
+
+        if options.only == "prepare":
+            prepare(options.images, Path(settings.HOME))
+        else:
+            print(json.dumps(run(options.images, options.per_task)))
+        return
+    found = []
+    for images in (max(options.images // 10, 2 * options.per_task), options.images):
+        _apart("prepare", images, options.per_task)
+        with stand_in():
+            found.append(json.loads(_apart("run", images, options.per_task)))
+    if options.json:
+        print(json.dumps(found))
+        return
+    for one in found:
+        print(
+            f"{one['images']:,} images, {one['annotations']:,} annotations in {one['tasks']} tasks: "
+            f"{one['seconds']:.1f} s, peak {one['peak_mib']:.0f} MiB"
+        )
+        for name, seconds in sorted(one["phases"].items(), key=lambda phase: -phase[1]):
+            print(f"  {name:<26} {seconds:8.2f} s")
+        print(f"  beyond the double's answers: {one['beyond']:.0%} of them   (aim: under {AIM:.0%})")
+    print(f"memory of all / of a part: {found[-1]['peak_mib'] / found[0]['peak_mib']:.2f}")
+
+
+if __name__ == "__main__":
+    main()
