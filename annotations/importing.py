@@ -5,7 +5,7 @@ wrong); then one transaction writes categories, annotations and images.
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
@@ -50,16 +50,20 @@ def import_files(
     report: Report,
     pictures: PictureSource | None = None,
     strict: bool = False,
+    problems: Iterable[Problem] = (),
     progress: Progress = lambda phase, done, total: None,
     before_commit: Callable[[Outcome], None] = lambda outcome: None,
 ) -> Outcome:
     """Import COCO files into their splits: all of them or nothing.
 
     Pictures come from `pictures`; without them only records are imported. With `strict`, a record that would be
-    quarantined refuses everything. `before_commit` is called at the end of the transaction. Raises ServiceError
-    (CocoFileError, Conflict) if nothing was imported; `report` then holds what was found.
+    quarantined refuses everything. `problems` are known before: files that are left out. `before_commit` is called at
+    the end of the transaction. Raises ServiceError (CocoFileError, Conflict) if nothing was imported; `report` then
+    holds what was found.
     """
     progress("reading", 0, None)
+    for problem in problems:
+        report(problem)
     cache: PictureCache = {}
     with ExitStack() as stack:
         runs = []

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from annotations.coco.document import opened
-from annotations.coco.problems import CocoFileError, printable
+from annotations.coco.problems import Action, CocoFileError, Problem, printable
 
 # The parts of a COCO file's name that say what is in it, not which split it is; in the order in which files are merged.
 TOPICS = (
@@ -33,6 +33,8 @@ GENERIC = frozenset(
 SPLIT_FOLDERS = frozenset(["train", "training", "valid", "validation", "val", "test", "testing", "dev"])
 YEAR = re.compile(r"(?<=[a-z])(19|20)\d\d$")
 MAX_JSON_FILES = 200
+# What the reader says of JSON files that are no COCO files at all, as many folders have some.
+OTHER_THINGS = frozenset(["not_an_object", "no_images"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,21 @@ class Plan:
     layout: str
     files: list[Planned] = field(default_factory=list)
     passed_over: dict[str, str] = field(default_factory=dict)
+    # Those among them that were meant to be COCO files and cannot be read: their contents are left out.
+    unreadable: set[str] = field(default_factory=set)
+
+    def problems(self) -> list[Problem]:
+        """What the report says of files that are not imported."""
+        return [
+            Problem(
+                "file_unreadable" if name in self.unreadable else "file_passed_over",
+                Action.QUARANTINED if name in self.unreadable else Action.KEPT,
+                name,
+                f"Not imported: {why}",
+                "Correct the file and import the data set again." if name in self.unreadable else "",
+            )
+            for name, why in self.passed_over.items()
+        ]
 
     def describe(self) -> list[str]:
         """Lines for people."""
@@ -91,12 +108,15 @@ def plan(names: Iterable[str], path_of: Callable[[str], Path], *, split: str = "
     candidates = sorted(names)
     for name in candidates[MAX_JSON_FILES:]:
         found.passed_over[name] = f"there are more than {MAX_JSON_FILES} JSON files"
+        found.unreadable.add(name)
     for name in candidates[:MAX_JSON_FILES]:
         try:
             with opened(path_of(name)):
                 pass
         except CocoFileError as error:
             found.passed_over[name] = error.message
+            if error.code not in OTHER_THINGS:
+                found.unreadable.add(name)
             continue
         path = PurePosixPath(name)
         found.files.append(Planned(name, split or split_of(path), topic_of(path)))

@@ -18,7 +18,7 @@ from accounts.errors import ServiceError
 from annotations import layouts
 from annotations.coco.document import opened
 from annotations.coco.images import ImageTable, read_images
-from annotations.coco.problems import CocoFileError
+from annotations.coco.problems import CocoFileError, Problem
 from annotations.drafts import told_if_full
 from annotations.matching import match
 from annotations.one_file import FileToImport
@@ -41,6 +41,11 @@ class Material:
     files: list[FileToImport]
     plan: layouts.Plan
     pictures: PictureSource | None
+
+    @property
+    def problems(self) -> list[Problem]:
+        """Files of the data set that are not imported, for the report."""
+        return self.plan.problems()
 
 
 # --- Names of what lies in storage ------------------------------------------------------------------------------------

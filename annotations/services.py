@@ -18,6 +18,7 @@ from django.db import transaction
 from accounts.errors import Conflict, ServiceError, TooLarge
 from accounts.models import User
 from annotations import adding, machines, material, predictions
+from annotations.coco.problems import Problem
 from annotations.drafts import told_if_full
 from annotations.importing import Outcome, import_files
 from annotations.material import Material, is_zip, json_names
@@ -241,7 +242,7 @@ def run_import(claim: jobs.Claim) -> dict[str, Any]:
             return _perform(claim, job, _predictions_work(job, path), claim.progress)
     given = {"split": job.split, "splits": job.splits, "check": claim.check}
     with material.stored(job.upload_uri, job.file_name, job.images_uri, **given) as found:
-        return _perform(claim, job, _coco_work(job, found.files, found.pictures), claim.progress)
+        return _perform(claim, job, _coco_work(job, found.files, found.pictures, found.problems), claim.progress)
 
 
 def import_here(
@@ -255,6 +256,7 @@ def import_here(
     split: str = "",
     strict: bool = False,
     wanted: Wanted | None = None,
+    problems: Sequence[Problem] = (),
 ) -> Task:
     """Import files that lie on this machine, in this process; give the finished task, which tells how it went."""
     policies.require(user, Role.CURATOR, project)
@@ -273,7 +275,7 @@ def import_here(
             return _perform(claim, job, _pictures_work(job, pictures), both)
         if wanted.what is What.PREDICTIONS:
             return _perform(claim, job, _predictions_work(job, files[0].path), both)
-        return _perform(claim, job, _coco_work(job, files, pictures), both)
+        return _perform(claim, job, _coco_work(job, files, pictures, problems), both)
 
     jobs.run(job.task_id, work)
     return Task.objects.get(pk=job.task_id)
@@ -286,13 +288,15 @@ IN_AUDIT = ("split", "source", "images", "annotations", "pictures", "images_adde
     "annotations_added", "annotations_changed", "annotations_removed", "quarantined")  # fmt: skip
 
 
-def _coco_work(job: ImportJob, files: Sequence[FileToImport], pictures: PictureSource | None) -> Work:
+def _coco_work(
+    job: ImportJob, files: Sequence[FileToImport], pictures: PictureSource | None, problems: Sequence[Problem]
+) -> Work:
     def work(report: Report, progress: Progress, tell: Tell) -> None:
         def before_commit(outcome: Outcome) -> None:
             tell(outcome.total.as_dict(), {"files": [part.as_dict() for part in outcome.files]})
 
         import_files(
-            project=job.project, files=files, report=report, pictures=pictures, strict=job.strict,
+            project=job.project, files=files, report=report, pictures=pictures, strict=job.strict, problems=problems,
             progress=progress, before_commit=before_commit,
         )  # fmt: skip
 
@@ -368,11 +372,14 @@ def _store_report(report: Report, key: str, head: dict[str, Any]) -> None:
 
 
 def import_ended(task: Task) -> None:
-    """After an import, however it ended: the project is ready or failed, unless another import is under way."""
+    """After an import, however it ended: the project is ready, unless another import is under way.
+
+    It has failed only if there is nothing in it: what was good before is as good afterwards.
+    """
     project = task.project
     if project is None or project.deleting or project.tasks.unfinished().filter(kind=Task.Kind.IMPORT).exists():
         return
-    failed = task.status == Task.Status.FAILED
+    failed = task.status == Task.Status.FAILED and not project.assets.exists()
     set_status(project, Project.Status.FAILED if failed else Project.Status.READY)
     if task.status == Task.Status.SUCCEEDED:
         asset_tasks.enqueue(project, task.created_by)

@@ -257,7 +257,10 @@ class Claim:
 
     def _last_row(self, status: Task.Status, message: str, log: str, result: dict[str, Any]) -> Parameters:
         stored = Jsonb(result, dumps=DjangoJSONEncoder().encode)
-        return self._row(message, status=status, log=log, result=stored)
+        row = self._row(message, status=status, log=log, result=stored)
+        if status is Task.Status.SUCCEEDED:  # whatever the last phase could count, it is done
+            row["total"] = row["done"] = row["total"] or 1
+        return row
 
     def _row(self, message: str, **values: Any) -> Parameters:
         now = self._now

@@ -1,6 +1,8 @@
 """What the commands that people run from a shell share: who acts, which project, how progress and errors are shown."""
 
+import difflib
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -18,6 +20,8 @@ from accounts.errors import ServiceError
 from accounts.models import User
 from projects.models import Project
 
+LOOK_AGAIN = 0.1  # seconds
+SHOWN = 5  # names in an error
 LOCAL_USER = "cocohub@localhost"
 
 
@@ -65,6 +69,8 @@ class ServiceCommand(BaseCommand):
             with context.entering("command"):
                 result = self.run(options)
         except ServiceError as error:
+            if options["json"]:
+                self.print_json({"status": "failed", "message": error.message})
             raise CommandError(error.message) from error
         if options["json"]:
             self.print_json(result)
@@ -103,10 +109,16 @@ def migrate_embedded() -> None:
         return
     if not settings.DATABASE_IS_EMBEDDED:
         raise CommandError("The database is not migrated to this version. Run: python manage.py migrate")
-    with connection.cursor() as cursor:  # two commands at once: the second finds nothing left to do
-        cursor.execute("SELECT pg_advisory_lock(hashtext('cocohub.migrate'))")
+    with connection.cursor() as cursor:
+        # Asked again and again rather than waited for: a statement that waits holds a snapshot, and the migrations that
+        # make indexes while the tables are in use wait until nobody holds an older one.
+        while True:
+            cursor.execute("SELECT pg_try_advisory_lock(hashtext('cocohub.migrate'))")
+            if cursor.fetchone() == (True,):
+                break
+            time.sleep(LOOK_AGAIN)
         try:
-            call_command("migrate", verbosity=0, interactive=False)
+            call_command("migrate", verbosity=0, interactive=False)  # nothing is left to do for the second of two
         finally:
             cursor.execute("SELECT pg_advisory_unlock(hashtext('cocohub.migrate'))")
 
@@ -115,7 +127,10 @@ def acting_user(email: str | None) -> User:
     """The user that a command acts as: the one of this email, or the first global admin, made if there is none."""
     if email:
         user = User.objects.filter(email__iexact=email).first()
-        return user or User.objects.create_user(email)
+        if user is None:
+            user = User.objects.create_user(email)
+            print(f"There was no user {email}: made one, without a password.", file=sys.stderr)
+        return user
     admin = User.objects.filter(is_superuser=True, is_active=True).order_by("pk").first()
     return admin or User.objects.create_superuser(LOCAL_USER)
 
@@ -140,6 +155,9 @@ def project_named(name: str, owner: str | None = None) -> Project:
     """The same; ServiceError if there is none, naming those there are."""
     project = find_by_name(name, owner)
     if project is None:
-        known = ", ".join(Project.objects.filter(deleting=False).values_list("name", flat=True)[:20]) or "none yet"
-        raise ServiceError(f"There is no project {name!r}. The projects are: {known}.")
+        known = list(Project.objects.filter(deleting=False).values_list("name", flat=True)[:1000])
+        shown = difflib.get_close_matches(name, known, n=SHOWN) or known[:SHOWN]
+        more = f" and {len(known) - len(shown)} more" if len(known) > len(shown) else ""
+        listed = ", ".join(one[:60] for one in shown) + more if known else "none yet"
+        raise ServiceError(f"There is no project {name[:100]!r}. The projects are: {listed}.")
     return project

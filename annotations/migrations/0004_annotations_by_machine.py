@@ -1,5 +1,6 @@
-from django.contrib.postgres.operations import AddIndexConcurrently
 from django.db import migrations, models
+
+from accounts.indexes import AddIndexWhileInUse
 
 
 class Migration(migrations.Migration):
@@ -11,7 +12,7 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        AddIndexConcurrently(
+        AddIndexWhileInUse(
             model_name='annotation',
             index=models.Index(condition=models.Q(('is_machine', True)), fields=['project', 'source', 'split'], name='annotations_by_machine'),
         ),

@@ -1,5 +1,6 @@
-from django.contrib.postgres.operations import AddIndexConcurrently
 from django.db import migrations, models
+
+from accounts.indexes import AddIndexWhileInUse
 
 
 class Migration(migrations.Migration):
@@ -11,11 +12,11 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        AddIndexConcurrently(
+        AddIndexWhileInUse(
             model_name='imageasset',
             index=models.Index(fields=['project', 'created_at', 'id'], name='assets_image_created'),
         ),
-        AddIndexConcurrently(
+        AddIndexWhileInUse(
             model_name='imageasset',
             index=models.Index(fields=['project', 'updated_at', 'id'], name='assets_image_updated'),
         ),

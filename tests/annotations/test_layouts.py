@@ -6,6 +6,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from annotations import layouts
+from annotations.coco.problems import Action
 
 COCO = b'{"images": [], "annotations": [], "categories": []}'
 
@@ -87,6 +88,13 @@ def test_files_that_are_not_coco_are_passed_over_and_told_why(tmp_path):
     assert [file.name for file in plan.files] == ["a.json", "f.json.gz"]
     assert sorted(plan.passed_over) == ["b.json", "c.json", "d.json", "e.json", "g.json.gz"]
     assert "'shapes'" in plan.passed_over["c.json"]
+    assert {problem.path: (problem.code, problem.action) for problem in plan.problems()} == {
+        "b.json": ("file_passed_over", Action.KEPT),
+        "c.json": ("file_passed_over", Action.KEPT),
+        "d.json": ("file_unreadable", Action.QUARANTINED),
+        "e.json": ("file_unreadable", Action.QUARANTINED),
+        "g.json.gz": ("file_unreadable", Action.QUARANTINED),
+    }
 
 
 def test_more_files_than_can_be_are_passed_over_and_told(tmp_path, monkeypatch):
@@ -95,6 +103,7 @@ def test_more_files_than_can_be_are_passed_over_and_told(tmp_path, monkeypatch):
     plan = planned(tmp_path, {f"{name}.json": COCO for name in "abc"})
 
     assert list(plan.passed_over) == ["c.json"]
+    assert [problem.action for problem in plan.problems()] == [Action.QUARANTINED]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import SimpleUploadedFile
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from PIL import Image
 
 from annotations import one_file, services, uploads
@@ -19,6 +19,7 @@ from annotations.tasks import run_import
 from assets.models import ImageAsset
 from projects import jobs
 from projects.models import Project, Task
+from tests import factories
 
 # Progress goes through a connection of its own, for the work's is busy with COPY.
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -382,3 +383,73 @@ def test_an_import_whose_upload_is_gone_says_so(curator, project):
     task.refresh_from_db()
     assert task.status == "failed"
     assert "Send it again" in task.message
+
+
+# --- What goes wrong is told, and harms nothing -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def with_a_broken_file(tmp_path):
+    """A data set one file of which is cut off, beside JSON of another kind."""
+    folder = tmp_path / "set"
+    (folder / "annotations").mkdir(parents=True)
+    (folder / "annotations" / "instances_train.json").write_bytes(coco("a.png"))
+    (folder / "annotations" / "instances_val.json").write_bytes(coco("b.png")[:-9])
+    (folder / "package.json").write_bytes(b"[]")
+    return folder
+
+
+def test_a_file_that_cannot_be_read_is_told_and_counted_and_the_rest_lands(with_a_broken_file, capsys):
+    call_command("import_coco", str(with_a_broken_file), "--project", "New", "--json")
+
+    out, told = capsys.readouterr()
+    result = json.loads(out)
+    assert (result["status"], result["images"], result["quarantined"]) == ("ready", 1, 1)
+    assert "annotations/instances_val.json: Not imported: " in told
+    report = json.loads(Path(result["report"]).read_bytes())
+    assert {(one["path"], one["code"]) for one in report["problems"]} >= {
+        ("annotations/instances_val.json", "file_unreadable"),
+        ("package.json", "file_passed_over"),
+    }
+
+
+def test_strict_refuses_a_data_set_with_a_file_that_cannot_be_read(with_a_broken_file):
+    with pytest.raises(CommandError, match=r"strict.*instances_val\.json"):
+        call_command("import_coco", str(with_a_broken_file), "--project", "New", "--strict")
+    assert not ImageAsset.objects.exists()
+
+
+def test_a_failed_import_leaves_a_good_project_ready(address, as_curator, project, finish):
+    finish(as_curator.post(address, {"file": file(b"{}")}, format="multipart"))
+    project.refresh_from_db()
+    assert project.status == "failed", "nothing is in it"
+
+    finish(as_curator.post(address, {"file": file(coco("a.png"))}, format="multipart"))
+    finish(as_curator.post(address, {"file": file(b"{}")}, format="multipart"))
+    project.refresh_from_db()
+    assert project.status == "ready"
+
+
+def test_a_task_that_is_done_says_so_in_numbers(address, as_curator, finish):
+    task = finish(as_curator.post(address, {"file": file(coco("a.png"))}, format="multipart"))
+    told = as_curator.get(f"/api/v1/tasks/{task.pk}").json()
+    assert (told["status"], told["done"], told["total"], told["percent"]) == ("succeeded", 1, 1, 100)
+
+
+def test_a_user_made_for_a_command_is_told(tmp_path, capsys):
+    path = tmp_path / "train.json"
+    path.write_bytes(coco("a.png"))
+    call_command("import_coco", str(path), "--project", "New", "--owner", "nobody@example.org", "--json")
+    out, told = capsys.readouterr()
+    assert json.loads(out)["status"] == "ready"
+    assert "There was no user nobody@example.org" in told
+
+
+def test_an_unknown_project_gets_the_nearest_names(capsys):
+    for number in range(30):
+        factories.make_project(name=f"street {number:02}")
+    with pytest.raises(CommandError) as caught:
+        call_command("list_assets", "--project", "stret 07", "--json")
+    assert "'stret 07'. The projects are: street 07, " in str(caught.value)
+    assert "and 25 more" in str(caught.value)
+    assert json.loads(capsys.readouterr().out) == {"status": "failed", "message": str(caught.value)}

@@ -1,6 +1,6 @@
 """`manage.py import_coco`: a COCO file or a data set folder into a project, from a shell."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -9,6 +9,7 @@ from django.core.management.base import CommandError, CommandParser
 
 from accounts.errors import ServiceError
 from annotations import layouts, material, services
+from annotations.coco.problems import Problem
 from annotations.material import Material
 from annotations.one_file import FileToImport
 from annotations.sources import Archive, Beside, Folder, PictureSource
@@ -66,7 +67,7 @@ class Command(ServiceCommand):
             wanted = services.Wanted(
                 split=options["split"], splits=_splits(options["file_split"]), strict=options["strict"]
             )
-            task = self._import(project, path, options, wanted, found.files, found.pictures)
+            task = self._import(project, path, options, wanted, found.files, found.pictures, found.problems)
         more = {name: value for name, value in task.result.items() if name not in (*SHOWN, "report", "files")}
         return {
             "project": project.name,
@@ -85,7 +86,10 @@ class Command(ServiceCommand):
         wanted: services.Wanted,
         files: list[FileToImport],
         pictures: PictureSource | None = None,
+        problems: Sequence[Problem] = (),
     ) -> Task:
+        for problem in problems:
+            self.stderr.write(f"{problem.path}: {problem.message}")
         with bar() as progress:
             task = services.import_here(
                 user=acting_user(options["owner"]) if options["owner"] else project.owner,
@@ -95,6 +99,7 @@ class Command(ServiceCommand):
                 file_name=path.name,
                 progress=progress,
                 wanted=wanted,
+                problems=problems,
             )
         if task.status != Task.Status.SUCCEEDED:
             if options["json"]:

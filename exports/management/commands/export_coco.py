@@ -102,9 +102,10 @@ def _write(selection: Selection, out: Path, wanted: services.Wanted, folder: boo
 @contextmanager
 def _whole(out: Path) -> Iterator[IO[bytes]]:
     """A file that is there whole or not at all."""
+    if not out.parent.is_dir():
+        raise ServiceError(f"There is no folder {out.parent} to write {out.name} to. Make it first.")
+    draft = out.with_name(f".{out.name}.{os.getpid()}")
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        draft = out.with_name(f".{out.name}.{os.getpid()}")
         with draft.open("wb") as target:
             yield target
         draft.replace(out)
