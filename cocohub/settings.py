@@ -268,6 +268,8 @@ CVAT_NEEDED_FOR_READINESS = env.bool("CVAT_NEEDED_FOR_READINESS", default=False)
 CVAT_CA_FILE = env.str("CVAT_CA_FILE", default="")
 # Only these (`host` or `host:port`) are ever asked, whatever a project's manager gives; default: CVAT_API_URL's.
 CVAT_ALLOWED_HOSTS = env.list("CVAT_ALLOWED_HOSTS", default=[])
+# The number in CVAT of a cloud storage that is our S3_BUCKET: exports may let CVAT read the pictures there itself.
+CVAT_CLOUD_STORAGE = env.int("CVAT_CLOUD_STORAGE", default=0)
 # How long CVAT may take to make a task of its images before the worker does something else (seconds).
 CVAT_CREATION_SECONDS = env.int("CVAT_CREATION_SECONDS", default=1800)
 if CVAT_TOKEN_SCHEME not in ("Bearer", "Token"):
@@ -331,6 +333,8 @@ SPECTACULAR_SETTINGS = {
         "AnnotationKindEnum": ["objects", "captions", "panoptic"],
         "ImportWhatEnum": "annotations.models.ImportJob.What",
         "ExportTargetEnum": "exports.models.ExportJob.Target",
+        "CvatPullPolicyEnum": "exports.pulling.models.CvatPull.Policy",
+        "CvatApplyPolicyEnum": ["accept", "theirs", "ours"],
     },
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
 }
@@ -355,6 +359,8 @@ if env.bool("BEHIND_HTTPS_PROXY", default=False):
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
 # --- Languages, static files, logs ----------------------------------------------------------------------------------
+LOGIN_URL = "admin:login"
+LOGIN_REDIRECT_URL = "admin:index"
 LANGUAGE_CODE = env.str("LANGUAGE_CODE", default="en")
 LANGUAGES = [("en", "English"), ("ko", "한국어")]
 LOCALE_PATHS = [BASE_DIR / "locale"]
