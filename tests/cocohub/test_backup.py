@@ -72,7 +72,7 @@ def test_restored_installation_is_whole(project, tmp_path, restored):
     done = run(tool("pg_restore"), "--exit-on-error", "--no-owner", f"--dbname={restored}", str(dump))
     assert done.returncode == 0, done.stderr
 
-    there = {"DATABASE_URL": restored, "COCOHUB_HOME": str(home)}
+    there = {"DATABASE_URL": restored, "REDIS_URL": settings.REDIS_URL, "COCOHUB_HOME": str(home)}
     for command in (["migrate", "--check"], ["check_integrity", "--json"], ["verify_storage", "--checksums", "--json"]):
         done = run(sys.executable, "manage.py", *command, **there)
         assert done.returncode == 0, done.stdout + done.stderr
