@@ -22,15 +22,19 @@ def merge_categories(project: Project, records: Sequence[CategoryRecord]) -> dic
     with connection.cursor() as cursor:
         cursor.executemany(
             """
-            INSERT INTO annotations_category AS c (project_id, coco_id, name, supercategory, meta, color, created_at)
-            VALUES (%s, %s, %s, %s, %s::jsonb - 'supercategory', '', now())
+            INSERT INTO annotations_category AS c
+                (project_id, coco_id, coco_key, name, supercategory, meta, color, created_at)
+            VALUES (%s, %s, %s, %s, %s, %s::jsonb - 'supercategory', '', now())
             ON CONFLICT (project_id, coco_id, name) DO UPDATE
             SET supercategory = COALESCE(NULLIF(excluded.supercategory, ''), c.supercategory),
                 meta = c.meta || excluded.meta
             WHERE COALESCE(NULLIF(excluded.supercategory, ''), c.supercategory) <> c.supercategory
                 OR record_image_ne(ROW(c.meta || excluded.meta), ROW(c.meta))
             """,
-            [(project.pk, r.coco_id, r.name, r.supercategory, spelled_out(r.fields).decode()) for r in records],
+            [
+                (project.pk, r.coco_id, r.coco_key, r.name, r.supercategory, spelled_out(r.fields).decode())
+                for r in records
+            ],
         )
     names = {record.coco_id: record.name for record in records}
     rows = Category.objects.filter(project=project, coco_id__in=names).values_list("coco_id", "name", "pk")

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from typing import Any
 
 import psycopg.errors
 from django.db import DataError, OperationalError, connection, transaction
@@ -68,7 +69,7 @@ def import_files(
     with ExitStack() as stack:
         runs = []
         for file in files:
-            document = stack.enter_context(opened(file.path))
+            document = stack.enter_context(opened(file.path, file.name))
             run = FileImport(project, document, file, report, strict, progress)
             runs.append(run)
             run.read_images()
@@ -84,6 +85,7 @@ def import_files(
                 outcome = _outcome(runs, report, cache)
                 total = outcome.total
                 statistics.renew(cursor, {ImageAsset: total.images_added, Annotation: total.annotations_added})
+                _check_keys_now(cursor, progress)
                 outcome.total.revision = project.touch() if outcome.total.changed else project.revision
                 progress("finishing", 0, None)
                 before_commit(outcome)
@@ -94,6 +96,17 @@ def import_files(
                 "refused_by_database", f"PostgreSQL refused a value: {_first_line(error)}. Nothing was imported."
             ) from error
         return outcome
+
+
+def _check_keys_now(cursor: Any, progress: Progress) -> None:
+    """Have foreign keys checked before the project's row is locked: for millions of rows that takes a while.
+
+    Left to the commit, everybody who writes to the project would wait for it, and nothing could be cancelled.
+    """
+    progress("checking", 0, None)
+    cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+    cursor.execute("SET CONSTRAINTS ALL DEFERRED")
+    progress("checking", 1, 1)
 
 
 def _tell_left_over(pictures: PictureSource, cache: PictureCache, report: Report) -> None:

@@ -111,7 +111,7 @@ def plan(names: Iterable[str], path_of: Callable[[str], Path], *, split: str = "
         found.unreadable.add(name)
     for name in candidates[:MAX_JSON_FILES]:
         try:
-            with opened(path_of(name)):
+            with opened(path_of(name), PurePosixPath(name).name):
                 pass
         except CocoFileError as error:
             found.passed_over[name] = error.message

@@ -216,7 +216,10 @@ def files_of(plan: layouts.Plan, path_of: Callable[[str], Path]) -> list[FileToI
         listed = "; ".join(f"{name}: {why}" for name, why in list(plan.passed_over.items())[:5]) or "no JSON file"
         raise CocoFileError("no_coco_file", f"There is no COCO file to import ({listed}).")
     several = len(plan.files) > 1
-    return [FileToImport(path_of(file.name), file.split, file.name if several else "") for file in plan.files]
+    return [
+        FileToImport(path_of(file.name), file.split, file.name if several else "", PurePosixPath(file.name).name)
+        for file in plan.files
+    ]
 
 
 # --- Looking before anything is written -------------------------------------------------------------------------------
@@ -229,7 +232,7 @@ def survey(material: Material) -> dict[str, Any]:
     source = material.pictures
     for planned, file in zip(material.plan.files, material.files, strict=True):
         quiet = Report()
-        with opened(file.path) as document:
+        with opened(file.path, file.name) as document:
             names = [record.file_name for record in read_images(document.images, ImageTable(), quiet)]
             told: dict[str, Any] = {
                 "file": planned.name,

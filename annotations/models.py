@@ -41,6 +41,7 @@ class Category(models.Model):
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="categories", db_index=False)
     coco_id = models.BigIntegerField(_("COCO id"))
+    coco_key = models.TextField(_("COCO id as given"), null=True, blank=True)  # noqa: DJ001 - NULL says "a number"
     name = models.TextField(_("name"))
     supercategory = models.TextField(_("supercategory"), blank=True)
     # Everything else the records say of it in any split: keypoints, skeleton, colour ...

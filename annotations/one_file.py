@@ -38,6 +38,7 @@ class FileToImport:
     path: Path
     split: str
     label: str = ""
+    name: str = ""  # what people call it, where it lies in a temporary file
 
 
 @dataclass
@@ -129,6 +130,11 @@ class FileImport:
             progress=self.progress,
             cache=cache,
         )
+        for row, picture in self.pictures.items():
+            stated, true = (self.table.widths[row], self.table.heights[row]), (picture.width, picture.height)
+            if picture.format and not (picture.turned and stated == true[::-1]):
+                # Boxes are judged by the pixels that are there, whatever the record says.
+                self.table.widths[row], self.table.heights[row] = true
         self.summary.pictures = sum(1 for picture in self.pictures.values() if picture.key)
 
     def _refuse_if_strict(self) -> None:

@@ -24,7 +24,7 @@ from annotations import rows, statistics
 from annotations.coco.annotations import AnnotationRecord, read_annotations
 from annotations.coco.document import Document, opened
 from annotations.coco.images import ImageTable
-from annotations.coco.problems import CocoFileError, Problem, Reporter
+from annotations.coco.problems import Action, CocoFileError, Problem, Reporter
 from annotations.importing import LOCK_IMPORT
 from annotations.machines import RECOUNT, split_named
 from annotations.models import Annotation, Category, DocumentCategory
@@ -36,7 +36,7 @@ from projects.models import Project
 FIRST_ID = 2**52  # of a prediction: above what files use, and exact in every language's numbers
 MAX_SOURCE = 100  # characters
 # What a detection need not have.
-EXPECTED = {"id_missing", "iscrowd_missing"}
+EXPECTED = {"id_missing", "iscrowd_missing", "area_missing"}
 HEAD, TAIL = b'{"images": [], "annotations": ', b"}"
 
 STAGING = """
@@ -90,6 +90,7 @@ class Predicted:
     split: str = ""
     source: str = ""
     annotations: int = 0  # in the file, usable
+    scored: int = 0  # of them
     annotations_added: int = 0
     annotations_removed: int = 0
     annotations_unchanged: int = 0
@@ -118,19 +119,20 @@ def import_predictions(
     report: Report,
     split: str = "",
     strict: bool = False,
+    name: str = "",
     progress: Progress = lambda phase, done, total: None,
     before_commit: Callable[[Predicted], None] = lambda summary: None,
 ) -> Predicted:
     """Import a results file into a split that is there already: all of it or nothing.
 
     `split` may be left out where the project has one. Detections of images or categories that the split does not have
-    are quarantined. Raises ServiceError.
+    are quarantined. `name` is what people call the file. Raises ServiceError.
     """
     check_source(source)
     place = split_named(project, split)
     progress("reading", 0, None)
     summary = Predicted(split=place.name, source=source)
-    with opened_results(path) as document, transaction.atomic(), connection.cursor() as cursor:
+    with opened_results(path, name) as document, transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [LOCK_IMPORT, project.pk])
         for problem in document.problems:
             report(problem)
@@ -142,8 +144,14 @@ def import_predictions(
         rows.copy_in(
             cursor,
             f"staged_prediction (image_id, category_id, {rows.ANNOTATION_COLUMNS})",
-            _lines(records, keys, categories, len(document.annotations), progress, summary),
+            _lines(records, keys, categories, len(document.annotations), progress, summary, report),
         )
+        if summary.annotations and not summary.scored:
+            raise CocoFileError(
+                "no_scores",
+                f"None of the {summary.annotations:,} detections has a score: they look like the work of people. "
+                "Import them as COCO, or give each a score.",
+            )
         if strict and report.quarantined:
             first = report.table()[0]["examples"][0]
             raise CocoFileError(
@@ -179,8 +187,16 @@ def _lines(
     total: int,
     progress: Progress,
     summary: Predicted,
+    report: Reporter,
 ) -> Iterator[bytes]:
     for record in records:
+        if record.score is None:
+            report(Problem("score_missing", Action.KEPT, f"$.annotations[{record.index}]", "It has no 'score'."))
+        else:
+            summary.scored += 1
+            if not 0 <= float(record.score) <= 1:
+                told = f"The score is {record.score.decode()}; expected 0 to 1."
+                report(Problem("score_odd", Action.KEPT, f"$.annotations[{record.index}].score", told))
         if record.index % STEP == 0:
             progress("predictions", record.index, total)
         summary.annotations += 1
@@ -223,15 +239,24 @@ def _categories(split: Split) -> dict[int, int]:
 
 
 @contextmanager
-def opened_results(path: Path) -> Iterator[Document]:
+def opened_results(path: Path, name: str = "") -> Iterator[Document]:
     """A results file, JSON or gzip of it, as a document with nothing but annotations.
 
-    A whole COCO file is taken too: its annotations are the detections. Raises CocoFileError.
+    A whole COCO file is taken too: its annotations are the detections. `name` is what people call the file. Raises
+    CocoFileError.
     """
+    name = name or path.name
     with tempfile.TemporaryDirectory() as folder, _unpacked(path) as source:
         start = source.read(4096).removeprefix(b"\xef\xbb\xbf")
         if not start.lstrip().startswith(b"["):
-            with opened(path) as document:
+            with opened(path, name) as document:
+                if "annotations" not in document.layout:
+                    found = ", ".join(map(repr, document.layout)) or "nothing"
+                    raise CocoFileError(
+                        "no_detections",
+                        f"{name} is an object with {found}; expected a list of detections, or an object that has them "
+                        "as 'annotations'.",
+                    )
                 yield document
             return
         wrapped = Path(folder, path.name)
@@ -240,15 +265,13 @@ def opened_results(path: Path) -> Iterator[Document]:
             shutil.copyfileobj(source, target, 1024 * 1024)
             target.write(TAIL)
         try:
-            with opened(wrapped) as document:
+            with opened(wrapped, name) as document:
                 yield document
         except CocoFileError as error:
             if error.code != "bad_json" or error.offset is None:
                 raise
             at = max(0, error.offset - len(HEAD))
-            raise CocoFileError(
-                "bad_json", f"{path.name} is not valid JSON: it breaks at byte {at:,}.", offset=at
-            ) from None
+            raise CocoFileError("bad_json", f"{name} is not valid JSON: it breaks at byte {at:,}.", offset=at) from None
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from typing import IO, Any
 
 import orjson
 
-from annotations.coco.problems import Action, Problem, Reporter, printable
+from annotations.coco.problems import RAW_LIMIT, Action, Problem, Reporter, printable
 
 EXAMPLES = 5  # problems shown per code in the table
 
@@ -28,7 +28,7 @@ class Report:
         self.by_action[problem.action.value] += 1
         shown = self.examples.setdefault((problem.code, problem.action.value), [])
         if len(shown) < EXAMPLES:
-            shown.append(line)
+            shown.append({**line, "raw": line["raw"][:RAW_LIMIT]})
         self._spool.write(orjson.dumps(line) + b"\n")
 
     def labelled(self, label: str) -> Reporter:

@@ -319,7 +319,7 @@ def _predictions_work(job: ImportJob, path: Path) -> Work:
     def work(report: Report, progress: Progress, tell: Tell) -> None:
         predictions.import_predictions(
             project=job.project, path=path, source=job.source, split=job.split, strict=job.strict, report=report,
-            progress=progress, before_commit=lambda summary: tell(summary.as_dict(), {}),
+            name=job.file_name, progress=progress, before_commit=lambda summary: tell(summary.as_dict(), {}),
         )  # fmt: skip
 
     return work

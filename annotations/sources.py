@@ -229,11 +229,11 @@ class Archive(PictureSource):
         if "__MACOSX" in path.parts or path.name.startswith("."):
             self._note("ignored_entry", name, "A hidden file or one of macOS's own: passed over.", Action.KEPT)
         elif path.is_absolute() or ".." in path.parts or ":" in path.parts[0] or "\0" in name:
-            self._note("unsafe_entry", name, "The entry's name leads out of the archive: passed over.")
+            self._note("unsafe_entry", name, "The entry's name leads out of the archive: passed over.", Action.KEPT)
         elif (info.external_attr >> 16) & 0o170000 == 0o120000:
-            self._note("link_entry", name, "The entry is a symbolic link: passed over.")
+            self._note("link_entry", name, "The entry is a symbolic link: passed over.", Action.KEPT)
         elif path.suffix.lower() == ".zip":
-            self._note("nested_archive", name, "An archive in the archive: passed over.")
+            self._note("nested_archive", name, "An archive in the archive: passed over.", Action.KEPT)
         else:
             return str(path)
         return None

@@ -56,6 +56,8 @@ def _rest(column: str, columns: dict[str, str]) -> str:
 # A record's id is a number, or a text where the file had one; '' says that the record has none.
 IMAGE_ID = "COALESCE(to_json(i.coco_key)::text, i.coco_id::text)"
 
+CATEGORY_ID = "COALESCE(to_json(c.coco_key)::text, c.coco_id::text)"
+
 IMAGE_JSON = f"""
     '{{"id":' || {IMAGE_ID}
     || COALESCE(',"file_name":' || to_json(i.file_name)::text, '')
@@ -66,7 +68,7 @@ ANNOTATION_JSON = f"""
     CASE WHEN a.coco_key IS NULL THEN '{{"id":' || a.coco_id || ',' WHEN a.coco_key = '' THEN '{{'
         ELSE '{{"id":' || to_json(a.coco_key)::text || ',' END
     || '"image_id":' || {IMAGE_ID}
-    || COALESCE(',"category_id":' || c.coco_id, '')
+    || COALESCE(',"category_id":' || {CATEGORY_ID}, '')
     || COALESCE(',"bbox":' || a.bbox::text, '')
     || COALESCE(',"area":' || a.area, '')
     || COALESCE(',"iscrowd":' || a.iscrowd, '')
@@ -282,11 +284,11 @@ class _Writer:
         """Category records: those that the documents list, and after them any other that an annotation uses."""
         if self._categories is not None:
             return self._categories
-        records: dict[int, tuple[str, dict[str, bytes]]] = {}
+        records: dict[int, tuple[str, str, dict[str, bytes]]] = {}
         with connection.cursor() as cursor:
             cursor.execute(
                 f"""
-                SELECT c.coco_id, c.name, d.fields::text FROM {DocumentCategory._meta.db_table} d
+                SELECT c.coco_id, {CATEGORY_ID}, c.name, d.fields::text FROM {DocumentCategory._meta.db_table} d
                 JOIN {Category._meta.db_table} c ON c.id = d.category_id
                 WHERE d.document_id = ANY(%s) ORDER BY d.document_id, d.position, d.id
                 """,
@@ -295,7 +297,7 @@ class _Writer:
             rows = list(cursor)
             cursor.execute(
                 f"""
-                SELECT c.coco_id, c.name,
+                SELECT c.coco_id, {CATEGORY_ID}, c.name,
                     (CASE WHEN c.supercategory = '' THEN '{{}}'
                         ELSE jsonb_build_object('supercategory', c.supercategory) END || c.meta)::text
                 FROM {Category._meta.db_table} c WHERE c.project_id = %s AND EXISTS (
@@ -309,9 +311,9 @@ class _Writer:
             )
             rows += cursor.fetchall()
         differing: list[str] = []
-        for coco_id, name, text in rows:
+        for coco_id, id_text, name, text in rows:
             fields = {key: bytes(value) for key, value in _fields(text).items() if key not in ("id", "name")}
-            known_name, known = records.setdefault(coco_id, (name, {}))
+            _, known_name, known = records.setdefault(coco_id, (id_text, name, {}))
             if known_name != name:
                 raise Conflict(
                     f"The category id {coco_id} is {known_name!r} in one split and {name!r} in another: "
@@ -324,10 +326,10 @@ class _Writer:
             names = ", ".join(map(repr, dict.fromkeys(differing)))
             self.rendered.notes.append(f"The splits differ in fields of the categories {names}: the first one's count.")
         self._categories = [
-            b'{"id":%d,"name":' % coco_id
+            b'{"id":%b,"name":' % id_text.encode()
             + b",".join([orjson.dumps(name), *(orjson.dumps(key) + b":" + value for key, value in fields.items())])
             + b"}"
-            for coco_id, (name, fields) in records.items()
+            for id_text, name, fields in records.values()
         ]
         self.rendered.categories = len(self._categories)
         return self._categories

@@ -51,7 +51,7 @@ class StartImportSerializer(_Stored):
         required=False, max_length=MAX_KEY, help_text="Everything below it is one data set, like a folder."
     )
     images = serializers.ListField(
-        child=serializers.FileField(),
+        child=serializers.FileField(allow_empty_file=True),
         required=False,
         help_text="Pictures: one zip, or any number of files; not needed where they are in the zip.",
     )
@@ -89,7 +89,9 @@ class AddImagesSerializer(_Stored):
 
     key = None  # type: ignore[assignment]
     images = serializers.ListField(
-        child=serializers.FileField(), required=False, help_text="One zip, or any number of picture files."
+        child=serializers.FileField(allow_empty_file=True),
+        required=False,
+        help_text="One zip, or any number of picture files.",
     )
     images_key = serializers.CharField(required=False, max_length=MAX_KEY, help_text="A zip in storage.")
     images_prefix = serializers.CharField(required=False, max_length=MAX_KEY, help_text="All pictures below it.")

@@ -25,6 +25,7 @@ _box = msgspec.json.Decoder(tuple[float, float, float, float]).decode
 _numbers = msgspec.json.Decoder(list[float]).decode
 _items = msgspec.json.Decoder(list[msgspec.Raw]).decode
 MAX_COUNT = 2**31 - 1
+SHOWN = 500  # characters of a record that is taken all the same, in the report
 AREA_MARGIN = 1.01  # areas are rounded, and boxes too
 OUTLINES = ("bbox", "segmentation", "keypoints")
 NOTHING = (b"null", b"[]")
@@ -147,7 +148,8 @@ class _Reader:
         return f"$.annotations[{index}].{name}"
 
     def _tell(self, code: str, action: Action, index: int, name: str, message: str) -> None:
-        self.report(Problem(code, action, self._path(index, name), message))
+        raw = excerpt(bytes(self.records[index]), SHOWN)
+        self.report(Problem(code, action, self._path(index, name), message, raw=raw))
 
     def _image(self, fields: dict[str, bytes], index: int) -> int:
         raw = fields.pop("image_id", None)
@@ -404,6 +406,10 @@ class _Reader:
         try:
             points = _numbers(raw)
         except msgspec.DecodeError:
+            mended = self._mended_keypoints(raw, index)
+            if mended is not None:
+                del fields["keypoints"]
+                return mended, count
             self._tell(
                 "keypoints_invalid",
                 Action.KEPT,
@@ -434,3 +440,16 @@ class _Reader:
                 f"'num_keypoints' is {count}; the labelled keypoints are {sum(1 for v in points[2::3] if v > 0)}.",
             )
         return raw, count
+
+    def _mended_keypoints(self, raw: bytes, index: int) -> bytes | None:
+        """Keypoints whose numbers stand in strings, as numbers; None if they are anything else."""
+        try:
+            tokens = [values.as_number(bytes(item)) for item in _items(raw)]
+        except (msgspec.DecodeError, RecursionError):
+            return None
+        if not tokens or None in tokens:
+            return None
+        self._tell(
+            "numbers_as_text", Action.REPAIRED, index, "keypoints", "Keypoints stood in strings: read as numbers."
+        )
+        return b"[" + b",".join(token for token in tokens if token) + b"]"

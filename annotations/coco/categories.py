@@ -17,6 +17,7 @@ class CategoryRecord(msgspec.Struct, gc=False):
 
     index: int
     coco_id: int
+    coco_key: str | None
     name: str
     supercategory: str
     fields: bytes
@@ -59,7 +60,7 @@ def read_categories(records: Sequence[Any], report: Reporter) -> Iterator[Catego
 
 def _category(index: int, raw: bytes, path: str, report: Reporter) -> CategoryRecord:
     fields = record_fields(raw, path)
-    coco_id, _ = take_id(fields.pop("id", None), "id", path, report, texts=False)
+    coco_id, coco_key = take_id(fields.pop("id", None), "id", path, report)
     if "name" not in fields:
         raise Quarantine("name_missing", "The category has no 'name'.", "Give it a name.")
     name = values.as_text(fields["name"])
@@ -79,4 +80,4 @@ def _category(index: int, raw: bytes, path: str, report: Reporter) -> CategoryRe
         raise Quarantine("name_too_long", f"'name' has {len(name):,} characters; {MAX_NAME} is the most.", at=".name")
     del fields["name"]
     group = values.as_text(fields["supercategory"]) if "supercategory" in fields else None
-    return CategoryRecord(index, coco_id, name, (group or "")[:MAX_NAME], join_fields(fields, path))
+    return CategoryRecord(index, coco_id, coco_key, name, (group or "")[:MAX_NAME], join_fields(fields, path))

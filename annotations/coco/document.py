@@ -65,47 +65,49 @@ class Document:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Document]:
+def opened(path: Path, name: str = "") -> Iterator[Document]:
     """Map the COCO file at `path` (JSON, or gzip of it) and give its top level.
 
-    Raises CocoFileError for what cannot be read at all: it names the place and what was expected.
+    `name` is what people call it, where that is not what it is called on this machine. Raises CocoFileError for what
+    cannot be read at all: it names the place and what was expected.
     """
+    name = name or path.name
     with path.open("rb") as file:
         head = file.read(4)
         file.seek(0)
         if not head:
-            raise CocoFileError("empty", f"{path.name} is empty (0 bytes); expected a COCO JSON object.", offset=0)
+            raise CocoFileError("empty", f"{name} is empty (0 bytes); expected a COCO JSON object.", offset=0)
         if head[:2] == b"\x1f\x8b":
             with tempfile.TemporaryFile() as unpacked:
-                _gunzip(file, unpacked, path)
-                with _mapped(unpacked, path) as text:
-                    yield _scan(unpacked, text, path)
+                _gunzip(file, unpacked, name, path.stat().st_size)
+                with _mapped(unpacked, name) as text:
+                    yield _scan(unpacked, text, name)
             return
-        with _mapped(file, path) as text:
-            yield _scan(file, text, path)
+        with _mapped(file, name) as text:
+            yield _scan(file, text, name)
 
 
-def _gunzip(packed: IO[bytes], unpacked: IO[bytes], path: Path) -> None:
-    limit = min(MAX_UNPACKED, path.stat().st_size * MAX_UNPACK_RATIO)
+def _gunzip(packed: IO[bytes], unpacked: IO[bytes], name: str, size: int) -> None:
+    limit = min(MAX_UNPACKED, size * MAX_UNPACK_RATIO)
     try:
         with gzip.open(packed) as source:
             while chunk := source.read(CHUNK):
                 unpacked.write(chunk)
                 if unpacked.tell() > limit:
-                    raise CocoFileError("gzip_bomb", f"{path.name} unpacks to more than {limit:,} bytes.")
+                    raise CocoFileError("gzip_bomb", f"{name} unpacks to more than {limit:,} bytes.")
     except (gzip.BadGzipFile, zlib.error, EOFError) as error:
         raise CocoFileError(
             "bad_gzip",
-            f"{path.name} begins like gzip but cannot be unpacked ({error}). Pack it again, or send plain JSON.",
+            f"{name} begins like gzip but cannot be unpacked ({error}). Pack it again, or send plain JSON.",
         ) from error
     unpacked.flush()
 
 
 @contextmanager
-def _mapped(file: IO[bytes], path: Path) -> Iterator[mmap.mmap]:
+def _mapped(file: IO[bytes], name: str) -> Iterator[mmap.mmap]:
     file.seek(0, 2)
     if not file.tell():
-        raise CocoFileError("empty", f"{path.name} is empty; expected a COCO JSON object.", offset=0)
+        raise CocoFileError("empty", f"{name} is empty; expected a COCO JSON object.", offset=0)
     text = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     try:
         yield text
@@ -114,14 +116,14 @@ def _mapped(file: IO[bytes], path: Path) -> Iterator[mmap.mmap]:
             text.close()
 
 
-def _scan(file: IO[bytes], text: mmap.mmap, path: Path) -> Document:
+def _scan(file: IO[bytes], text: mmap.mmap, name: str) -> Document:
     document = Document()
     start = 0
     for bom, encoding in BOMS.items():
         if text[: len(bom)] == bom:
             raise CocoFileError(
                 "bad_encoding",
-                f"{path.name} is {encoding}; expected UTF-8. Save it as UTF-8 and import it again.",
+                f"{name} is {encoding}; expected UTF-8. Save it as UTF-8 and import it again.",
                 offset=0,
             )
     if text[:3] == b"\xef\xbb\xbf":
@@ -129,25 +131,25 @@ def _scan(file: IO[bytes], text: mmap.mmap, path: Path) -> Document:
         document.problems.append(
             Problem("byte_order_mark", Action.REPAIRED, "$", "The file begins with a byte order mark: left out.")
         )
-    _check_encoding(text, path)
+    _check_encoding(text, name)
     body = memoryview(text)[start:]
     try:
-        sections = _decode_top(body, path, start)
+        sections = _decode_top(body, name, start)
     except CocoFileError:
         marked = _with_marks(file, text)
         if marked is None:
             raise
         body = memoryview(marked)[start:]
-        sections = _decode_top(body, path, start)
-    for name in _repeated_keys(body, sections):
-        raise CocoFileError("repeated_section", f"The section {name!r} stands twice at the top level; keep one.")
+        sections = _decode_top(body, name, start)
+    for section in _repeated_keys(body, sections):
+        raise CocoFileError("repeated_section", f"The section {section!r} stands twice at the top level; keep one.")
     _check_sections(sections)
-    for name, raw in sections.items():
-        document.layout.append(name)
-        if name in RECORD_SECTIONS:
-            setattr(document, name, _decode_records(name, raw))
+    for section, raw in sections.items():
+        document.layout.append(section)
+        if section in RECORD_SECTIONS:
+            setattr(document, section, _decode_records(section, raw))
         else:
-            _keep_section(document, name, bytes(raw))
+            _keep_section(document, section, bytes(raw))
     _tell_lookalikes(document)
     return document
 
@@ -168,7 +170,7 @@ def _tell_lookalikes(document: Document) -> None:
             )
 
 
-def _check_encoding(text: mmap.mmap, path: Path) -> None:
+def _check_encoding(text: mmap.mmap, name: str) -> None:
     """Every byte must be UTF-8: PostgreSQL takes nothing else, and a broken name must not be guessed."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     for offset in range(0, len(text), CHUNK):
@@ -182,12 +184,12 @@ def _check_encoding(text: mmap.mmap, path: Path) -> None:
             at = offset - pending + error.start
             raise CocoFileError(
                 "bad_encoding",
-                f"{path.name} is not UTF-8: byte 0x{text[at]:02x} at byte {at:,}. Save it as UTF-8.",
+                f"{name} is not UTF-8: byte 0x{text[at]:02x} at byte {at:,}. Save it as UTF-8.",
                 offset=at,
             ) from None
 
 
-def _decode_top(body: memoryview, path: Path, start: int) -> dict[str, msgspec.Raw]:
+def _decode_top(body: memoryview, name: str, start: int) -> dict[str, msgspec.Raw]:
     try:
         return _sections.decode(body)
     except RecursionError:
@@ -197,15 +199,15 @@ def _decode_top(body: memoryview, path: Path, start: int) -> dict[str, msgspec.R
         hint = " A list of detections is a results file: import it as predictions." if kind == "an array" else ""
         raise CocoFileError(
             "not_an_object",
-            f"The top level of {path.name} is {kind}; expected an object with 'images'.{hint}",
+            f"The top level of {name} is {kind}; expected an object with 'images'.{hint}",
         ) from None
     except UnicodeDecodeError:
-        raise CocoFileError("bad_json", f"The name of a section of {path.name} holds half a surrogate pair.") from None
+        raise CocoFileError("bad_json", f"The name of a section of {name} holds half a surrogate pair.") from None
     except msgspec.DecodeError as error:
         offset = start + _byte_of(str(error), len(body))
         raise CocoFileError(
             "bad_json",
-            f"{path.name} is not valid JSON: {_plain(str(error))} at byte {offset:,} of {start + len(body):,}.",
+            f"{name} is not valid JSON: {_plain(str(error))} at byte {offset:,} of {start + len(body):,}.",
             offset=offset,
         ) from None
 

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from annotations.coco import values
-from annotations.coco.problems import Action, CocoFileError, Problem, Quarantine, Reporter, excerpt
+from annotations.coco.problems import WHOLE_LIMIT, Action, CocoFileError, Problem, Quarantine, Reporter, excerpt
 
 MAX_NAME = 1_000  # characters of a file name or of an id that is a text
 MAX_NAME_BYTES = 2_500  # in UTF-8: an entry of PostgreSQL's index of file names holds 2,704
@@ -167,7 +167,9 @@ def quarantined(path: str, reason: Quarantine, raw: bytes) -> Problem:
     """The problem that tells of a record left out; CocoFileError if it is nested so deep that the file is refused."""
     if values.nested_too_deep(raw):
         raise too_deep(path)
-    return Problem(reason.code, Action.QUARANTINED, path + reason.at, reason.message, reason.fix, excerpt(raw))
+    return Problem(
+        reason.code, Action.QUARANTINED, path + reason.at, reason.message, reason.fix, excerpt(raw, WHOLE_LIMIT)
+    )
 
 
 def check_keys(section: str, records: Sequence[Any], expected: dict[str, tuple[str, ...]]) -> None:

@@ -11,7 +11,8 @@ from http import HTTPStatus
 
 from accounts.errors import ServiceError
 
-RAW_LIMIT = 2_000  # characters of a record shown with its problem
+RAW_LIMIT = 2_000  # characters of a value or record shown with its problem
+WHOLE_LIMIT = 1024 * 1024  # characters of a record that is left out: it can be taken from the report and mended
 
 
 class Action(StrEnum):
@@ -85,11 +86,11 @@ class Quarantine(Exception):
 STAND_INS = ((b'"\xff"', b"NaN"), (b'"\xffInfin"', b"Infinity"), (b'"\xff-Infin"', b"-Infinity"), (b"\xffu", b"\\u"))
 
 
-def excerpt(raw: bytes) -> str:
+def excerpt(raw: bytes, limit: int = RAW_LIMIT) -> str:
     """The start of a record's text as it stood in the file, for showing it with its problem."""
-    start = raw[: RAW_LIMIT * 4]
+    start = raw[: limit * 4]
     if b"\xff" in start:
         for stand_in, original in STAND_INS:
             start = start.replace(stand_in, original)
     text = start.decode("utf-8", "replace")
-    return text if len(text) <= RAW_LIMIT else text[: RAW_LIMIT - 1] + "…"
+    return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -40,6 +40,7 @@ def import_document(
     pictures: PictureSource | None = None,
     strict: bool = False,
     report: Report | None = None,
+    **options: Any,
 ) -> tuple[Outcome, Report]:
     """Import documents (or the bytes of files), in one go; each into `split`, or into `splits` one by one."""
     report = report or Report()
@@ -50,7 +51,8 @@ def import_document(
             path = Path(folder, f"{number}.json")
             path.write_bytes(document if isinstance(document, bytes) else text_of(document))
             files.append(FileToImport(path, name, f"{number}.json" if len(documents) > 1 else ""))
-        outcome = import_files(project=project, files=files, report=report, pictures=pictures, strict=strict)
+        given = {"pictures": pictures, "strict": strict, **options}
+        outcome = import_files(project=project, files=files, report=report, **given)
     return outcome, report
 
 

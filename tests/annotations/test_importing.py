@@ -15,6 +15,7 @@ from annotations.coco import values
 from annotations.coco.problems import CocoFileError
 from annotations.models import Annotation, Category, CocoDocument, Kind
 from annotations.report import Report
+from annotations.sources import Folder
 from assets.models import ImageAsset, Split
 from tests.annotations.coco.reading import RAW, annotation, good, text_of
 from tests.annotations.coco.test_fuzz import VALID, anything, names
@@ -30,6 +31,7 @@ from tests.annotations.documents import (
     silently_changed,
     typed,
 )
+from tests.assets.drawings import file_of
 from tests.factories import make_project
 
 many = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
@@ -147,7 +149,8 @@ def test_issues_are_stored_to_be_filtered(project):
 
     import_document(project, document)
 
-    assert Annotation.objects.get(project=project, coco_id=11).issues == ["bbox_outside", "area_exceeds_bbox"]
+    issues = ["bbox_mismatch", "bbox_outside", "area_exceeds_bbox"]
+    assert Annotation.objects.get(project=project, coco_id=11).issues == issues
     assert Annotation.objects.get(project=project, coco_id=12).issues is None
 
 
@@ -440,3 +443,54 @@ def test_the_planner_knows_of_many_new_rows_at_once(project, monkeypatch, many, 
     said = [query["sql"] for query in done if query["sql"].startswith("ANALYZE")]
     tables = ["assets_imageasset", "annotations_annotation"]
     assert said == ([f"ANALYZE (SKIP_LOCKED) {table}" for table in tables] if renewed else [])
+
+
+def test_category_ids_that_are_texts_are_kept_as_texts(project):
+    document = good()
+    for category, key in zip(document["categories"], ("person", "dog-2"), strict=True):
+        category["id"] = key
+    for record in document["annotations"]:
+        record["category_id"] = "person"
+
+    outcome, report = import_document(project, document)
+
+    assert (outcome.total.annotations, report.quarantined) == (3, 0)
+    assert Category.objects.get(project=project, name="dog").coco_key == "dog-2"
+    assert typed(export_document(project)) == typed(document)
+    again, _ = import_document(project, document)
+    assert again.total.changed is False
+
+
+@pytest.mark.parametrize("stated", [{"width": 1000, "height": 800}, {}, {"width": 100, "height": 80}])
+def test_boxes_are_judged_by_the_pixels_that_are_there(project, tmp_path, stated):
+    (tmp_path / "a.png").write_bytes(file_of("PNG", 100, 80))
+    box = annotation(1, 1, bbox=[500, 500, 50, 50], segmentation=[], area=2500)
+    document = {
+        "images": [{"id": 1, "file_name": "a.png", **stated}],
+        "annotations": [box],
+        "categories": [{"id": 1, "name": "x"}],
+    }
+
+    import_document(project, document, pictures=Folder(tmp_path))
+
+    assert Annotation.objects.get(project=project).issues == ["bbox_outside"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_nobody_waits_for_the_keys_to_be_checked(project, monkeypatch):
+    """The project's row is locked for the end of the transaction only, and until then the import can be cancelled."""
+    seen = []
+
+    def look(phase, done, total):
+        if phase in ("checking", "finishing"):
+            with psycopg.connect(**connection.get_connection_params() | {"cursor_factory": None}) as other:
+                try:
+                    other.execute("SELECT 1 FROM projects_project WHERE id = %s FOR UPDATE NOWAIT", [project.pk])
+                    seen.append((phase, done, "free"))
+                except psycopg.errors.LockNotAvailable:
+                    seen.append((phase, done, "locked"))
+
+    import_document(project, good(), progress=look)
+
+    assert ("checking", 0, "free") in seen
+    assert seen[-1][0] == "finishing"

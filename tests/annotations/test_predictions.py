@@ -252,3 +252,29 @@ def test_the_api_takes_a_results_file(scene, as_curator):
     answer = as_curator.post(address, {"file": file, "source": "yolo-v9"}, format="multipart")
     assert answer.status_code == 202, answer.content
     assert (answer.json()["what"], answer.json()["source"]) == ("predictions", "yolo-v9")
+
+
+@pytest.mark.parametrize(
+    ("content", "code", "told"),
+    [
+        ({"images": [], "info": {}}, "no_detections", "'images', 'info'; expected a list of detections"),
+        ({**HUMAN}, "no_scores", "None of the 1 detections has a score"),
+        ([{"image_id": 1, "category_id": 3, "bbox": [1, 1, 5, 5]}], "no_scores", "None of the 1 detections"),
+    ],
+)
+def test_the_wrong_kind_of_file_leaves_a_source_as_it_was(scene, load, content, code, told):
+    load(FOUND, "yolo-v9")
+    before = rows(scene, source="yolo-v9")
+    with pytest.raises(CocoFileError, match=told) as caught:
+        load(content, "yolo-v9")
+    assert caught.value.code == code
+    assert rows(scene, source="yolo-v9") == before
+
+
+def test_odd_scores_are_told_and_missing_areas_are_not(scene, load, tmp_path, project):
+    content = [{**FOUND[0], "score": 7}, {"image_id": 1, "category_id": 3, "bbox": [2, 2, 5, 5]}, FOUND[1]]
+    path = tmp_path / "found.json"
+    path.write_text(json.dumps(content))
+    report = Report()
+    predictions.import_predictions(project=scene, path=path, source="yolo-v9", report=report, split="train")
+    assert {line["code"]: line["count"] for line in report.table()} == {"score_odd": 1, "score_missing": 1}

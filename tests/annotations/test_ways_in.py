@@ -453,3 +453,18 @@ def test_an_unknown_project_gets_the_nearest_names(capsys):
     assert "'stret 07'. The projects are: street 07, " in str(caught.value)
     assert "and 25 more" in str(caught.value)
     assert json.loads(capsys.readouterr().out) == {"status": "failed", "message": str(caught.value)}
+
+
+def test_an_empty_picture_among_others_is_broken_and_the_rest_lands(address, as_curator, project, finish):
+    pictures = [file(b"", "a.png"), file(picture(), "b.png")]
+    body = {"file": file(coco("a.png", "b.png"), "train.json"), "images": pictures}
+    task = finish(as_curator.post(address, body, format="multipart"))
+    assert (task.status, task.result["images"], task.result["images_broken"]) == ("succeeded", 2, 1)
+    assert ImageAsset.objects.get(project=project, file_name="a.png").status == "broken"
+
+
+def test_messages_name_the_file_as_it_was_called(address, as_curator, finish):
+    task = finish(as_curator.post(address, {"file": file(b"{", "mine.json")}, format="multipart"))
+    assert task.message.startswith("mine.json is not valid JSON")
+    dry = as_curator.post(address, {"file": file(b"{", "mine.json"), "dry_run": "true"}, format="multipart")
+    assert dry.json()["message"].startswith("mine.json is not valid JSON")

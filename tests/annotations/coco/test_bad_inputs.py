@@ -362,9 +362,18 @@ def test_report_shows_the_record_as_it_stood_in_the_file():
 
 
 def test_long_record_is_cut_in_the_report():
-    found = with_annotation(whatever=NUL, more="x" * 100_000)
+    whole = with_annotation(whatever=NUL, more="x" * 100_000).problems[0].raw
+    cut = with_annotation(whatever=NUL, more="x" * 2_000_000).problems[0].raw
 
-    assert len(found.problems[0].raw) == 2_000
+    assert (whole[-1], len(whole) > 100_000) == ("}", True), "what is left out can be taken from the report and mended"
+    assert (cut[-1], len(cut)) == ("…", 1024 * 1024)
+
+
+def test_report_shows_the_start_of_a_record_that_is_taken_all_the_same():
+    (problem,) = with_annotation(bbox=[10, 20, 30, 40], area=1300, more="x" * 1_000).problems
+
+    assert problem.raw.startswith('{"id": 12')
+    assert len(problem.raw) == 500
 
 
 def test_words_that_look_like_constants_are_left_alone_in_strings():
@@ -716,7 +725,8 @@ def test_categories_may_share_a_name():
 @pytest.mark.parametrize(
     ("fields", "code", "at"),
     [
-        ({"id": "a"}, "id_invalid", ".id"),
+        ({"id": True}, "id_invalid", ".id"),
+        ({"id": ""}, "id_invalid", ".id"),
         ({"id": None}, "id_missing", ""),
         ({"name": None}, "name_missing", ""),
         ({"name": ["dog"]}, "name_invalid", ".name"),
