@@ -9,6 +9,8 @@ FROM python:3.13-slim-bookworm AS base
 ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
     COCOHUB_ENV=production COCOHUB_EMBEDDED=0 COCOHUB_HOME=/var/lib/cocohub
 RUN useradd --system --uid 10001 --home-dir /var/lib/cocohub --create-home cocohub
+# Charts as PNG, with Korean names.
+RUN apt-get update && apt-get install -y --no-install-recommends fonts-nanum && rm -rf /var/lib/apt/lists/*
 COPY --from=build /venv /venv
 WORKDIR /srv/cocohub
 COPY . .

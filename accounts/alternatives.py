@@ -43,10 +43,14 @@ class AlternativesQuerySet(QuerySet[M]):
         if not self._alternatives:
             return self
         keys = self._parts(most)
-        rows = self._chain()  # type: ignore[attr-defined]
+        return self.unfiltered().filter(pk__in=keys[0].union(*keys[1:], all=True))
+
+    def unfiltered(self) -> Self:
+        """Read in the same way, but whatever rows there are: for who knows the keys of those that are meant."""
+        rows: Self = self._chain()  # type: ignore[attr-defined]
         rows._alternatives, rows._anyhow = (), None
         rows.query.where = WhereNode()
-        return rows.filter(pk__in=keys[0].union(*keys[1:], all=True))
+        return rows
 
     def primary_keys(self, most: int | None = None) -> "QuerySet[Any, Any]":
         """The primary keys, each once and in no order; with `most`, so many at most.

@@ -8,7 +8,7 @@ import uuid
 from dataclasses import dataclass
 
 from django.db import transaction
-from django.db.models import Exists
+from django.db.models import Exists, QuerySet
 from django.utils import timezone
 from rest_framework_simplejwt.exceptions import TokenError
 from rest_framework_simplejwt.settings import api_settings
@@ -18,6 +18,7 @@ from rest_framework_simplejwt.utils import datetime_from_epoch
 
 from accounts.errors import Unauthorized
 from accounts.models import RevokedSession, User
+from accounts.prepared import Prepared
 
 NOT_VALID = "This refresh token is not valid any more. Log in again."
 
@@ -81,8 +82,15 @@ def holder(token: Token) -> User | None:
         user_id, session, version = int(token[api_settings.USER_ID_CLAIM]), session_of(token), int(token["ver"])
     except (KeyError, ValueError, TypeError):
         return None
+    return _HOLDER.first(session, user_id, version)
+
+
+def _holder(session: uuid.UUID, user: int, version: int) -> QuerySet[User]:
     ended = Exists(RevokedSession.objects.filter(sid=session))
-    return User.objects.filter(~ended, pk=user_id, is_active=True, token_version=version).first()
+    return User.objects.filter(~ended, pk=user, is_active=True, token_version=version)
+
+
+_HOLDER = Prepared(_holder, uuid.UUID, int, int)
 
 
 def session_of(token: Token) -> uuid.UUID:

@@ -203,7 +203,7 @@ _WORDS = {
     Action.MERGE: "category.merged",
     Action.UNLIST: "category.deleted",
 }
-_RESTORED = {
+_RESTORED: dict[str, str] = {
     Action.RELABEL: "annotations.restored",
     Action.MERGE: "category.restored",
     Action.UNLIST: "category.restored",

@@ -8,17 +8,17 @@ from accounts.alternatives import AlternativesQuerySet, estimate
 
 __all__ = ["CAP", "CappedCount", "count", "estimate", "settled"]
 
-CAP = 10_000  # rows
+CAP = 1_000  # rows; a page is not read until they are counted
 
 
-def count(rows: QuerySet[Any], cap: int = CAP) -> tuple[int, bool]:
-    """(number, whether it is exact). One statement, or two where there are more than `cap` rows."""
-    return settled(rows, _keys(rows, cap + 1).count(), cap)
+def count(rows: QuerySet[Any]) -> tuple[int, bool]:
+    """(number, whether it is exact). One statement, or two where there are more than `CAP` rows."""
+    return settled(rows, _keys(rows, CAP + 1).count())
 
 
-def settled(rows: QuerySet[Any], found: int, cap: int = CAP) -> tuple[int, bool]:
-    """(number, whether it is exact), given how many of the first `cap + 1` rows were found. At most one statement."""
-    return (found, True) if found <= cap else (max(found, estimate(rows)), False)
+def settled(rows: QuerySet[Any], found: int) -> tuple[int, bool]:
+    """(number, whether it is exact), given how many of the first `CAP + 1` rows were found. At most one statement."""
+    return (found, True) if found <= CAP else (max(found, estimate(rows)), False)
 
 
 class CappedCount(Subquery):

@@ -6,31 +6,52 @@ from typing import Any
 from django.db import connection
 
 from annotations import query, sampling
-from annotations.counting import CAP, count
+from annotations.counting import estimate
 from assets.models import ImageAsset, ImageAssetQuerySet
 from projects.models import Project
 
 NAMES = ("tags", "categories", "splits", "statuses", "issues")
 LIMIT, MAX_LIMIT = 50, 500  # values per facet
+CAP = 10_000  # images that are looked at one by one
 
 _FACETS = {
     "tags": "SELECT tag AS value, count(*) AS images FROM chosen, unnest(tags) AS tag GROUP BY tag",
     # Splits may number one name differently; the query language takes them together too.
     "categories": """
-        SELECT name AS value, count(*) AS images
+        SELECT named.name AS value, counted.images
         FROM (
-            SELECT DISTINCT a.image_id, c.name FROM chosen
-            JOIN annotations_annotation a ON a.image_id = chosen.id
-            JOIN annotations_category c ON c.id = a.category_id
-        ) AS pairs GROUP BY name
+            SELECT one, count(*) AS images FROM (
+                SELECT DISTINCT a.image_id, c.one FROM chosen
+                JOIN annotations_annotation a ON a.image_id = chosen.id
+                JOIN named c ON c.id = a.category_id
+            ) AS pairs GROUP BY one
+        ) AS counted JOIN named ON named.id = counted.one
     """,
     "splits": """
         SELECT s.name AS value, count(*) AS images FROM chosen JOIN assets_split s ON s.id = chosen.split_id
         GROUP BY s.name
     """,
     "statuses": "SELECT status AS value, count(*) AS images FROM chosen GROUP BY status",
-    "issues": "SELECT issue AS value, count(*) AS images FROM chosen, unnest(issues) AS issue GROUP BY issue",
+    # As `issue:` in a query: those of an image and those of its annotations.
+    "issues": """
+        SELECT issue AS value, count(*) AS images
+        FROM (
+            SELECT chosen.id, issue FROM chosen, unnest(issues) AS issue
+            UNION SELECT a.image_id, issue FROM chosen
+            JOIN annotations_annotation a
+                ON a.project_id = chosen.project_id AND a.image_id = chosen.id AND a.issues IS NOT NULL
+            CROSS JOIN LATERAL unnest(a.issues) AS issue
+        ) AS pairs GROUP BY issue
+    """,
 }
+
+_FEW = "(SELECT count(*) FROM found) <= {most:d}"  # looked at once, before anything is read
+# Categories of one name, and one of them that stands for all: numbers are quicker to compare than names.
+_NAMED = """
+    named AS MATERIALIZED (
+        SELECT id, name, min(id) OVER (PARTITION BY name) AS one FROM annotations_category WHERE project_id = %s
+    )
+"""
 
 
 @dataclass(frozen=True)
@@ -55,31 +76,36 @@ def facets(project: Project, q: str, *, names: tuple[str, ...] = NAMES, limit: i
     sample are counted, and the numbers are scaled to the estimated total.
     """
     rows = query.filter_images(ImageAsset.objects.all(), project, q)
-    number, exact = count(rows, CAP)
-    if exact:
-        return Facets(number, True, None, _counted(rows, names, limit)[0])
-    values, size = _counted(sampling.spread_among(rows, project), names, limit)
+    values, number = _counted(project, rows.order_by().first_rows(CAP + 1), names, limit, most=CAP)
+    if number <= CAP:
+        return Facets(number, True, None, values)
+    number = max(number, estimate(rows))
+    values, size = _counted(project, sampling.spread_among(rows, project).order_by().apart(), names, limit, most=None)
     share = number / size if size else 0
     scaled = {name: [(value, round(images * share)) for value, images in found] for name, found in values.items()}
     return Facets(number, False, size, scaled)
 
 
 def _counted(
-    rows: ImageAssetQuerySet, names: tuple[str, ...], limit: int
+    project: Project, rows: ImageAssetQuerySet, names: tuple[str, ...], limit: int, *, most: int | None
 ) -> tuple[dict[str, list[tuple[str, int]]], int]:
-    chosen, params = (
-        rows.order_by().apart().values("id", "tags", "status", "split_id", "issues").query.sql_with_params()
-    )
+    """The facets of the rows, and how many rows there are; no facets where there are more than `most`."""
+    columns = rows.values("id", "project_id", "tags", "status", "split_id", "issues")
+    found, params = columns.query.sql_with_params()
+    tables = [
+        f"found AS MATERIALIZED ({found})",
+        f"chosen AS MATERIALIZED (SELECT * FROM found WHERE {_FEW.format(most=most) if most is not None else 'TRUE'})",
+        _NAMED,
+    ]
     parts = " UNION ALL ".join(
         f"(SELECT '{name}', value, images FROM ({_FACETS[name]}) AS {name} ORDER BY images DESC, value LIMIT {limit:d})"
         for name in names
     )
-    whole = "SELECT '', '', count(*) FROM chosen"
-    statement = f"WITH chosen AS MATERIALIZED ({chosen}) {whole} UNION ALL {parts}"
+    statement = f"WITH {', '.join(tables)} SELECT '', '', count(*) FROM found UNION ALL {parts}"
     values: dict[str, list[tuple[str, int]]] = {name: [] for name in names}
     size = 0
     with connection.cursor() as cursor:
-        cursor.execute(statement, params)
+        cursor.execute(statement, [*params, project.pk])
         for name, value, images in cursor.fetchall():
             if name:
                 values[name].append((value, images))

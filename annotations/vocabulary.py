@@ -53,7 +53,14 @@ _SPLITS = "SELECT id, name FROM assets_split WHERE project_id = %(project)s AND 
 _STATUSES = "SELECT status, status FROM unnest(%(choices)s::text[]) AS status"
 _INSIDE_IMAGES = {
     "tag": "SELECT tag FROM {rows}, unnest(tags) AS tag",
-    "issue": "SELECT issue FROM {rows}, unnest(issues) AS issue",
+    "issue": """
+        SELECT issue FROM (
+            SELECT {rows}.id, issue FROM {rows}, unnest({rows}.issues) AS issue
+            UNION SELECT a.image_id, issue FROM {rows} JOIN annotations_annotation a
+                ON a.project_id = %(project)s AND a.image_id = {rows}.id AND a.issues IS NOT NULL
+            CROSS JOIN LATERAL unnest(a.issues) AS issue
+        ) AS pairs
+    """,
     "format": "SELECT format FROM {rows} WHERE format <> ''",
 }
 _OBJECTS = "{rows} JOIN annotations_annotation a ON a.image_id = {rows}.id"

@@ -177,13 +177,16 @@ def changed_rows(
     """SQL that writes an edit to the images whose keys the subquery `keys` gives as one array, and its parameters.
 
     It is the inside of a WITH, whose last table `changed` has a row for each image that is different now: `id`, the new
-    `version`, and `tags`, `status`, `metadata` and `split_id` as they were. With `split`, the images go to it. Whoever
-    runs it touches the project.
+    `version`, and those of `tags`, `status`, `metadata` and `split_id` that are written, as they were. With `split`,
+    the images go to it. Whoever runs it touches the project.
     """
     params = {**params, "project": project.pk}
     wanted = _wanted(edit, split, params)
     if not wanted:
         raise ValueError("the edit changes nothing")
+    # Nothing else is read: metadata may be long.
+    read = ", ".join(dict.fromkeys(["id", *wanted, *(("uri", "issues") if "status" in wanted else ())]))
+    old = ", ".join(f"wanted.{name}" for name in wanted)
     new = ", ".join(f"wanted.{name} AS new_{name}" for name in wanted)
     values = ", ".join(f"{value} AS {name}" for name, value in wanted.items())
     sets = ", ".join(f"{name} = wanted.new_{name}" for name in wanted)
@@ -191,7 +194,7 @@ def changed_rows(
     # Nothing here is joined but by the images' primary key: the planner does not know how many images there are.
     statement = f"""
         held AS MATERIALIZED (
-            SELECT id, tags, status, metadata, split_id, uri, issues FROM assets_imageasset
+            SELECT {read} FROM assets_imageasset
             WHERE id = ANY(({keys})::bigint[]) AND project_id = %(project)s
             ORDER BY id FOR UPDATE
         ), wanted AS MATERIALIZED (
@@ -199,7 +202,7 @@ def changed_rows(
         ), changed AS (
             UPDATE assets_imageasset a SET {sets}, version = a.version + 1, updated_at = now()
             FROM wanted WHERE a.id = wanted.id
-            RETURNING a.id, a.version, wanted.tags, wanted.status, wanted.metadata, wanted.split_id
+            RETURNING a.id, a.version, {old}
         )
     """
     return statement, params

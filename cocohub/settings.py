@@ -168,6 +168,8 @@ if UNDO_DAYS < 0:
     raise ImproperlyConfigured(f"UNDO_DAYS is {UNDO_DAYS}; expected a number of days, or 0 for ever.")
 # Reading figures waits so long for fresh ones; after that it gives the last ones, marked as stale.
 METRIC_WAIT_MS = env.int("METRIC_WAIT_MS", default=1_500)
+# A font file with Hangul for charts as PNG, where the system has none of the usual ones.
+CHART_FONT = env.str("CHART_FONT", default="")
 
 # --- Celery ---------------------------------------------------------------------------------------------------------
 CELERY_BROKER_URL = embedded.celery_broker_url(REDIS_URL)
@@ -388,7 +390,7 @@ LOGGING = {
 # Teal, in oklch as Unfold has its colours: lightness, chroma, hue.
 _TEAL = {
     50: (98.0, 0.014), 100: (95.0, 0.035), 200: (90.5, 0.065), 300: (84.0, 0.095), 400: (75.5, 0.118),
-    500: (66.5, 0.118), 600: (56.0, 0.102), 700: (48.0, 0.086), 800: (40.5, 0.070), 900: (35.0, 0.057),
+    500: (66.5, 0.118), 600: (53.5, 0.100), 700: (48.0, 0.086), 800: (40.5, 0.070), 900: (35.0, 0.057),
     950: (25.0, 0.042),
 }  # fmt: skip
 UNFOLD = {

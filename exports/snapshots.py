@@ -52,8 +52,11 @@ class FrozenAnnotation(msgspec.Struct, frozen=True):
 
     def fields(self) -> dict[str, Any]:
         """The record, parsed; numbers as Python has them."""
-        parsed: dict[str, Any] = json.loads(bytes(self.record))
-        return parsed
+        try:
+            return _record(self.record)
+        except msgspec.DecodeError:  # a number beyond floats
+            parsed: dict[str, Any] = json.loads(bytes(self.record))
+            return parsed
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +117,7 @@ class FrozenCategory:
         )
 
 
+_record = msgspec.json.Decoder(dict[str, Any]).decode
 _annotation = msgspec.json.Decoder(FrozenAnnotation).decode
 
 

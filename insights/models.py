@@ -80,3 +80,32 @@ class MetricResult(models.Model):
 
     def __str__(self) -> str:
         return f"{self.metric} at {self.revision}"
+
+
+class PredictionResult(models.Model):
+    """The last evaluation of a source of predictions, for one query, at one revision of the project.
+
+    It is fresh, waited for and forgotten as a MetricResult is.
+    """
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="prediction_results", db_index=False)
+    source = models.CharField(max_length=100)
+    query_key = models.CharField(max_length=64)
+    query = models.TextField(blank=True)
+    version = models.PositiveSmallIntegerField(default=0)
+    revision = models.BigIntegerField(null=True)
+    figures = models.JSONField(null=True)
+    computed_at = models.DateTimeField(null=True)
+    seconds = models.FloatField(null=True)
+    wanted_at = models.DateTimeField(null=True)
+    asked_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        verbose_name = _("evaluation of predictions")
+        verbose_name_plural = _("evaluations of predictions")
+        constraints = [
+            models.UniqueConstraint(fields=["project", "source", "query_key"], name="insights_prediction_identity")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.source} at {self.revision}"

@@ -4,20 +4,27 @@ Who needs figures says so in their rows (`results.want`) and then asks for a tas
 When a task has ended it is looked again whether something is waited for, so that nothing asked for meanwhile is lost.
 """
 
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import Any
 
 from django.db import connection, transaction
+from django.db.models import Sum
 
+from assets.models import ImageAsset
 from insights import results
 from insights.metrics import METRICS, VERSION, families
 from insights.models import MetricResult
+from insights.predictions import keeping
 from projects import jobs
 from projects.models import Project, Task
 
 ROUNDS = 3  # of one task; a project that is written to all the time is left to the next one
 RESTS = 4  # after a refresh, a project is left alone for so many times as long as the refresh took
 AT_ONCE = 100  # projects per tick of the beat
-METRIC_LIMIT_MS = 10 * 60 * 1000
+AT_A_TIME = 2  # passes over a large project: one of them rarely keeps all cores busy
+LARGE = 200_000  # annotations
+LIMIT_MS = 10 * 60 * 1000  # of one statement
 FAILED_RECENTLY = "1 hour"
 
 _BEHIND = """
@@ -57,21 +64,69 @@ def request(project: Project) -> bool:
 
 
 def refresh(claim: jobs.Claim) -> dict[str, Any]:
-    """Compute what is waited for and what the whole project's dashboard lacks; how many metrics and rounds it were."""
-    project, computed = claim.project, 0
-    for number in range(1, ROUNDS + 1):
-        wanted = results.behind(project)
-        if not wanted:
-            return {"metrics": computed, "rounds": number - 1}
-        total, done = sum(map(len, wanted.values())), 0
-        for q, names in wanted.items():
-            for _, of_pass in families(names):
-                claim.progress("metrics", done, total)
-                counted = results.count(project, q, [metric.name for metric in of_pass], METRIC_LIMIT_MS)
-                results.keep(project, q, counted)
-                done += len(of_pass)
-        computed += done
-    return {"metrics": computed, "rounds": ROUNDS}
+    """Compute what is waited for and what the whole project's dashboard lacks; how much, and in how many rounds."""
+    done = {"metrics": 0, "evaluations": 0, "rounds": 0}
+    for _ in range(ROUNDS):
+        metrics, evaluations = results.behind(claim.project), keeping.wanted(claim.project)
+        if not metrics and not evaluations:
+            break
+        done["metrics"] += _compute(claim, metrics)
+        done["evaluations"] += _evaluate(claim, evaluations)
+        done["rounds"] += 1
+    return done
+
+
+def _compute(claim: jobs.Claim, wanted: Mapping[str, list[str]]) -> int:
+    passes = [(q, [metric.name for metric in of_pass]) for q, names in wanted.items() for _, of_pass in families(names)]
+    total, done = sum(len(names) for _, names in passes), 0
+    claim.progress("metrics", done, total)
+    for number in compute(claim.project, passes):
+        done += number
+        claim.progress("metrics", done, total)
+    return done
+
+
+def compute(project: Project, passes: Sequence[tuple[str, list[str]]]) -> Iterator[int]:
+    """Compute the passes, in a large project two at a time, each on its own connection; yields how many metrics."""
+    if len(passes) < AT_A_TIME or _annotations(project) < LARGE:
+        for q, names in passes:
+            yield _count_and_keep(project, q, names)
+        return
+    pool = ThreadPoolExecutor(AT_A_TIME, "insights")
+    try:
+        futures = [pool.submit(_on_its_own, project, q, names) for q, names in passes]
+        for future in as_completed(futures):
+            yield future.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _count_and_keep(project: Project, q: str, names: Sequence[str]) -> int:
+    results.keep(project, q, results.count(project, q, names, LIMIT_MS))
+    return len(names)
+
+
+def _on_its_own(project: Project, q: str, names: Sequence[str]) -> int:
+    try:
+        return _count_and_keep(project, q, names)
+    finally:
+        connection.close()  # this thread's
+
+
+def _annotations(project: Project) -> int:
+    return ImageAsset.objects.filter(project=project).aggregate(all=Sum("annotation_count"))["all"] or 0
+
+
+def _evaluate(claim: jobs.Claim, wanted: Sequence[tuple[str, str]]) -> int:
+    for source, q in wanted:
+        keeping.make(
+            claim.project,
+            source,
+            q,
+            milliseconds=LIMIT_MS,
+            progress=lambda done, total: claim.progress("predictions", done, total),
+        )
+    return len(wanted)
 
 
 def ended(task: Task) -> None:
@@ -81,7 +136,7 @@ def ended(task: Task) -> None:
     older = Task.objects.filter(project=task.project, kind=Task.Kind.INSIGHTS, created_at__lt=task.created_at)
     older.exclude(pk=task.pk).exclude(pk__in=older.unfinished()).delete()
     waiting = MetricResult.objects.filter(project=task.project, wanted_at__isnull=False, metric__in=list(METRICS))
-    if task.status == Task.Status.SUCCEEDED and waiting.exists():
+    if task.status == Task.Status.SUCCEEDED and (waiting.exists() or keeping.wanted(task.project)):
         request(task.project)
 
 

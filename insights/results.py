@@ -17,7 +17,7 @@ from psycopg.types.json import Jsonb
 from annotations.query.parser import parse
 from insights import metrics
 from insights.metrics import METRICS, VERSION, Figures, Selection
-from insights.models import MetricResult
+from insights.models import MetricResult, PredictionResult
 from projects.models import Project
 
 # Figures of a query such as created>-7d, which means something else a moment later, are taken for fresh this long.
@@ -51,7 +51,7 @@ def kept(project: Project, q: str, names: Iterable[str]) -> dict[str, MetricResu
     return {row.metric: row for row in rows}
 
 
-def is_fresh(row: MetricResult, revision: int, selection: Selection) -> bool:
+def is_fresh(row: MetricResult | PredictionResult, revision: int, selection: Selection) -> bool:
     """Whether the figures say how the project is now."""
     if row.revision != revision or row.computed_at is None:
         return False
@@ -61,14 +61,14 @@ def is_fresh(row: MetricResult, revision: int, selection: Selection) -> bool:
 def count(project: Project, q: str, names: Sequence[str], milliseconds: int = WITHOUT_LIMIT) -> Counted:
     """Compute metrics from one state of the project; OutOfTime if a statement takes longer than `milliseconds`."""
     start = time.monotonic()
-    with _one_state(project, milliseconds) as (revision, at):
+    with one_state(project, milliseconds) as (revision, at):
         # The canonical form can be longer than what people may write.
         figures = metrics.measure(Selection(project, parse(q, max_characters=None)), names)
     return Counted(figures, revision, at, time.monotonic() - start)
 
 
 @contextmanager
-def _one_state(project: Project, milliseconds: int) -> Iterator[tuple[int, datetime]]:
+def one_state(project: Project, milliseconds: int) -> Iterator[tuple[int, datetime]]:
     """The project's revision, and when it had it; whatever is read inside is as it was then."""
     outermost = not connection.in_atomic_block
     try:
@@ -147,6 +147,7 @@ def behind(project: Project) -> dict[str, list[str]]:
 
 
 def forget_unread(days: int = 7) -> int:
-    """Delete figures of queries that nobody has asked for; how many."""
+    """Delete figures of queries, and evaluations, that nobody has asked for; how many."""
     long_ago = timezone.now() - timedelta(days=days)
-    return MetricResult.objects.filter(~Q(query=""), asked_at__lt=long_ago).delete()[0]
+    figures = MetricResult.objects.filter(~Q(query=""), asked_at__lt=long_ago).delete()[0]
+    return figures + PredictionResult.objects.filter(asked_at__lt=long_ago).delete()[0]

@@ -85,10 +85,10 @@ class KeysetPagination(BasePagination):
     def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any]:
         """The rows of the page that the request asks for."""
         self.request = request
-        keys = _keys(queryset, self._ordering(view))
+        keys = keys_of(queryset, self._ordering(view))
         size = self._size(request)
         backward, after = _read_cursor(request.query_params.get("cursor", ""), keys)
-        found = _fetch(queryset, keys, after, backward, size + 1)
+        found = fetch(queryset, keys, after, backward, size + 1)
         rows, more = found[:size], len(found) > size
         if backward:
             rows.reverse()
@@ -163,10 +163,11 @@ class KeysetPagination(BasePagination):
         here = self.request.build_absolute_uri()
         if row is None:  # the rows around the cursor are gone: start again
             return remove_query_param(here, "cursor")
-        return replace_query_param(here, "cursor", _write_cursor(keys, row, backward))
+        return replace_query_param(here, "cursor", write_cursor(keys, row, backward))
 
 
-def _keys(queryset: QuerySet[Any], ordering: Sequence[str]) -> list[Key]:
+def keys_of(queryset: QuerySet[Any], ordering: Sequence[str]) -> list[Key]:
+    """What rows in this order are in order of; the primary key is added where it is not the last one."""
     names = list(ordering)
     if names[-1].lstrip("-") not in ("pk", queryset.model._meta.pk.name):
         names.append("-pk" if names[0].startswith("-") else "pk")
@@ -188,7 +189,8 @@ def _path(model: Any, parts: list[str]) -> Iterator[Any]:
         model = field.related_model
 
 
-def _fetch(queryset: QuerySet[Any], keys: list[Key], after: list[Any] | None, backward: bool, limit: int) -> list[Any]:
+def fetch(queryset: QuerySet[Any], keys: list[Key], after: list[Any] | None, backward: bool, limit: int) -> list[Any]:
+    """The first rows after these values of the keys (None: from the start), going on in order or back from there."""
     if backward:
         keys = [replace(key, descending=not key.descending) for key in keys]
     ordered = queryset.order_by(*map(str, keys))
@@ -247,7 +249,8 @@ def _past(key: Key, value: Any) -> Q:
     return greater | empty if key.nullable else greater
 
 
-def _write_cursor(keys: list[Key], row: Any, backward: bool) -> str:
+def write_cursor(keys: list[Key], row: Any, backward: bool) -> str:
+    """The cursor of the page that begins after this row, or ends before it."""
     content = [backward, ",".join(map(str, keys)), *(key.value_in(row) for key in keys)]
     return base64.urlsafe_b64encode(orjson.dumps(content)).decode().rstrip("=")
 

@@ -39,7 +39,7 @@ class AnnotationViewSet(ProjectScoped, ListModelMixin, RetrieveModelMixin, Gener
         tag = conditional.tag_of(request, self.project, links=False)
         if answer := conditional.unchanged(request, tag):
             return answer
-        with query.statement_timeout():
+        with query.statement_timeout(deep_page=lists.is_deep(request)):
             page = super().list(request, *args, **kwargs)
         return conditional.tagged(page, tag)
 

@@ -71,7 +71,7 @@ class AssetViewSet(ProjectScoped, ListModelMixin, RetrieveModelMixin, GenericVie
         if answer := conditional.unchanged(request, tag):
             return answer
         self.wanted = wanted
-        with query.statement_timeout():
+        with query.statement_timeout(deep_page=lists.is_deep(request)):
             page = super().list(request, *args, **kwargs)
         return conditional.tagged(page, tag)
 

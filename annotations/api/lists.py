@@ -1,17 +1,20 @@
 """What lists of images and annotations share: counted pages, and answers trimmed to the fields that are asked for."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
 from django.utils.functional import cached_property
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework import serializers
 from rest_framework.request import Request
+from rest_framework.utils.urls import replace_query_param
 
 from accounts.errors import ServiceError
-from annotations.counting import CappedCount, count, settled
+from annotations import counting
+from annotations.query.conditions import one_of
 from projects.api.base import KeysetPagination
 
 FIELDS = OpenApiParameter(
@@ -19,12 +22,13 @@ FIELDS = OpenApiParameter(
 )
 COUNT = OpenApiParameter("count", bool, description="Whether to count what the query finds (default: true).")
 FALSE = ("false", "0", "no")
+COUNTED = "counted"  # of links to other pages: what the first page counted, with a tilde before an estimate
 
 
 class CountedPagination(KeysetPagination):
     """Pages with the number of rows: exact up to a cap, an estimate above it; `count=false` leaves it out.
 
-    The page and the number come from one statement, an estimate from one more.
+    The links to other pages carry the number, so that it is counted once.
     """
 
     extra_schema = {
@@ -34,18 +38,43 @@ class CountedPagination(KeysetPagination):
 
     def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any]:
         """The rows of the page that the request asks for."""
+        known = _carried(request)
         if request.query_params.get("count", "").lower() in FALSE:
+            self.count: tuple[int | None, bool | None] = (None, None)
             page = super().paginate_queryset(queryset, request, view)
-            self.extra = {"count": None, "count_is_exact": None}
-            return page
-        page = super().paginate_queryset(queryset.annotate(found=CappedCount(queryset)), request, view)
-        number, exact = settled(queryset, page[0].found) if page else self._of_no_row(queryset)
-        self.extra = {"count": number, "count_is_exact": exact}
+        elif known is not None:
+            self.count = known
+            page = super().paginate_queryset(queryset, request, view)
+            if not page:  # the rows around the cursor are gone, so the number is another one
+                self.count = counting.count(queryset)
+        else:
+            page = self._counted(queryset, request, view)
+        self.extra = {"count": self.count[0], "count_is_exact": self.count[1]}
         return page
 
-    def _of_no_row(self, queryset: QuerySet[Any]) -> tuple[int, bool]:
-        """An empty page is all there is, unless it lies beyond the last row."""
-        return count(queryset) if self.request.query_params.get("cursor") else (0, True)
+    def _counted(self, queryset: Any, request: Request, view: Any) -> list[Any]:
+        """The page of few rows is made from their keys, which counting has found: their order might lead the planner
+        through the whole project in search of them."""
+        keys = [row["pk"] for row in queryset.primary_keys(counting.CAP + 1)]
+        if len(keys) > counting.CAP:
+            self.count = counting.settled(queryset, len(keys))
+            return super().paginate_queryset(queryset, request, view)
+        self.count = (len(keys), True)
+        return super().paginate_queryset(queryset.unfiltered().filter(one_of(F("pk"), keys)), request, view)
+
+    def _url(self, *args: Any, **kwargs: Any) -> str:
+        link, (number, exact) = super()._url(*args, **kwargs), self.count
+        return link if number is None else replace_query_param(link, COUNTED, f"{'' if exact else '~'}{number}")
+
+
+def is_deep(request: Request) -> bool:
+    """Whether a list is asked for from somewhere in it, rather than from its beginning."""
+    return bool(request.query_params.get("cursor"))
+
+
+def _carried(request: Request) -> tuple[int, bool] | None:
+    found = re.fullmatch(r"(~?)(\d{1,15})", request.query_params.get(COUNTED, ""))
+    return (int(found[2]), not found[1]) if found and is_deep(request) else None
 
 
 class Trimmed(serializers.ModelSerializer[Any]):
@@ -64,12 +93,20 @@ class Trimmed(serializers.ModelSerializer[Any]):
 
     def to_representation(self, instance: Any) -> dict[str, Any]:
         """The answer: as DRF makes it, but for columns that are JSON already, which go as they are."""
-        return {name: read(instance) for name, read in self._readers.items()}
+        return {name: read(self, instance) for name, read in self._readers}
 
     @cached_property
-    def _readers(self) -> dict[str, Callable[[Any], Any]]:
-        return {name: _reader(field) for name, field in self.fields.items()}
+    def _readers(self) -> "Readers":
+        wanted = frozenset(self.context.get("fields") or ())
+        key = (type(self), wanted)
+        if key not in _READERS:  # made once: DRF builds a serializer's fields anew for every answer
+            _READERS[key] = [(name, _reader(field)) for name, field in self.fields.items()]
+        return _READERS[key]
 
+
+Read = Callable[[Trimmed, Any], Any]
+Readers = list[tuple[str, Read]]
+_READERS: dict[tuple[type[Trimmed], frozenset[str]], Readers] = {}
 
 _AS_IT_IS = (
     serializers.BooleanField,
@@ -82,19 +119,35 @@ _AS_IT_IS = (
 )
 
 
-def _reader(field: Any) -> Callable[[Any], Any]:
+def _reader(field: Any) -> Read:
+    """How to read a field of a row; nothing of it belongs to one answer, whose serializer is given with each row."""
     if isinstance(field, serializers.SerializerMethodField):
-        return getattr(field.parent, str(field.method_name))
-    if isinstance(field, _AS_IT_IS) and len(field.source_attrs) == 1:
-        return attrgetter(field.source_attrs[0])
+        method = str(field.method_name)
+        return lambda serializer, row: getattr(serializer, method)(row)
+    if isinstance(field, _AS_IT_IS):
+        return _path(field.source_attrs)
     if isinstance(field, serializers.PrimaryKeyRelatedField):
-        return attrgetter(f"{field.source}_id")
+        return _path([f"{field.source}_id"])
+    read, shown = _path(field.source_attrs), field.to_representation
 
-    def read(instance: Any) -> Any:
-        value = field.get_attribute(instance)
-        return None if value is None else field.to_representation(value)
+    def represent(serializer: Trimmed, row: Any) -> Any:
+        value = read(serializer, row)
+        return None if value is None else shown(value)
 
-    return read
+    return represent
+
+
+def _path(attributes: Sequence[str]) -> Read:
+    if len(attributes) == 1:
+        get = attrgetter(attributes[0])
+        return lambda serializer, row: get(row)
+
+    def follow(serializer: Trimmed, row: Any) -> Any:
+        for name in attributes:
+            row = None if row is None else getattr(row, name)
+        return row
+
+    return follow
 
 
 def wanted_fields(request: Request, serializer: type[Trimmed]) -> frozenset[str]:

@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable, Sequence
 from datetime import datetime, tzinfo
 from decimal import Decimal
+from itertools import product as product_of
 from typing import Any, cast
 
 from django.contrib.postgres.fields import ArrayField
@@ -235,8 +236,8 @@ def on_json(column: Column, path: Sequence[str], test: Test) -> Sql:
         case Is(value=Word() | str() as scalar):
             # Containment is what an index with jsonb_path_ops serves. A scalar is contained in an array only at the
             # top level of a document, so an array is asked for as one.
-            alternatives = [shape for text in _json_texts(scalar) for shape in (text, f"[{text}]")]
-            return either(*(compared(column, "@>", typed(_nested(path, shape), "jsonb")) for shape in alternatives))
+            shapes = shapes_of(scalar)
+            return either(*(compared(column, "@>", typed(_nested(path, shape), "jsonb")) for shape in shapes))
         case Differs(value=Word() | str() as scalar):
             return both(is_set(value), untrue(on_json(column, path, Is(scalar))))
         case Compare(operator=operator, value=Decimal() | str() as bound):
@@ -248,6 +249,20 @@ def on_json(column: Column, path: Sequence[str], test: Test) -> Sql:
     raise TypeError(f"{test!r} is no test on JSON")
 
 
+def shapes_of(scalar: Word | str) -> list[str]:
+    """The JSON texts by which a scalar is found: as itself, and as an element of an array."""
+    return [shape for text in _json_texts(scalar) for shape in (text, f"[{text}]")]
+
+
+def on_json_together(column: Column, equals: Sequence[tuple[Sequence[str], Word | str]]) -> Sql:
+    """Several tests for equality, whose paths begin with different keys, as one containment for each way of writing.
+
+    The planner looks the whole up in its sample of the column, so it sees where two values hardly ever meet.
+    """
+    ways = product_of(*([_nested(path, shape)[1:-1] for shape in shapes_of(scalar)] for path, scalar in equals))
+    return either(*(compared(column, "@>", typed(f"{{{', '.join(way)}}}", "jsonb")) for way in ways))
+
+
 def json_at(column: Column, path: Sequence[str]) -> Sql:
     """The JSON value at a path of keys, or NULL. A key never counts as an index of an array."""
     keys = [typed(key, "text") for key in path]
@@ -257,6 +272,17 @@ def json_at(column: Column, path: Sequence[str]) -> Sql:
 def element(column: Column, place: int) -> Sql:
     """The JSON value at a place of an array, from 0, or NULL."""
     return Func(column, template=f"(%(expressions)s -> {place:d})", output_field=JSONField())
+
+
+def numbers_at(column: Column, operation: str, *places: int) -> Sql:
+    """What an operation on the numbers at these places of an array gives; NULL where one of them is no number.
+
+    `operation` names them {0}, {1} ...; the column has no parameters, so it may stand in several places.
+    """
+    values = [f"(%(expressions)s -> {place:d})" for place in places]
+    tests = " AND ".join(f"jsonb_typeof({value}) = 'number'" for value in values)
+    result = operation.format(*(f"{value}::numeric" for value in values))
+    return Func(column, template=f"(CASE WHEN {tests} THEN {result} END)", output_field=TextField())
 
 
 def text_at(column: Column, key: str) -> Sql:

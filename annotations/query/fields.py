@@ -91,7 +91,7 @@ _IMAGE_FIELDS = (
     Field("created", Scope.IMAGE, Kind.DATE, "when the image was added", "created>-7d"),
     Field("updated", Scope.IMAGE, Kind.DATE, "when the image was last changed", "updated:2026-01-01..2026-01-31"),
     Field("annotations", Scope.IMAGE, Kind.NUMBER, "number of annotations", "annotations:0"),
-    Field("issue", Scope.IMAGE, Kind.NAMES, "what is wrong with the image", "issue:*"),
+    Field("issue", Scope.IMAGE, Kind.NAMES, "what is wrong with the image or an annotation of it", "issue:*"),
     Field("duplicate", Scope.IMAGE, Kind.BOOLEAN, "another image has the same picture", "duplicate:true"),
 )
 
@@ -103,6 +103,8 @@ _OBJECT_FIELDS = (
     Field("bbox.y", Scope.OBJECT, Kind.NUMBER, "top edge of the box in pixels", "bbox.y<0"),
     Field("bbox.w", Scope.OBJECT, Kind.NUMBER, "width of the box in pixels", "bbox.w:..8"),
     Field("bbox.h", Scope.OBJECT, Kind.NUMBER, "height of the box in pixels", "bbox.h>=32"),
+    Field("bbox.area", Scope.OBJECT, Kind.NUMBER, "width × height of the box in square pixels", "bbox.area<1024"),
+    Field("bbox.aspect", Scope.OBJECT, Kind.NUMBER, "width of the box divided by its height", "bbox.aspect>=4"),
     Field("iscrowd", Scope.OBJECT, Kind.BOOLEAN, "a crowd; false where the record does not say", "iscrowd:true"),
     Field("source", Scope.OBJECT, Kind.NAME, "who or what made it", "source:cvat"),
     Field("machine", Scope.OBJECT, Kind.BOOLEAN, "made by a machine", "machine:true"),
@@ -111,6 +113,10 @@ _OBJECT_FIELDS = (
     Field("attributes", Scope.OBJECT, Kind.JSON, "attributes of the object", "attributes.occluded:true"),
     Field("annotation", Scope.OBJECT, Kind.NUMBER, "id of the annotation in its COCO file", "annotation:1768"),
     Field("annotation.issue", Scope.OBJECT, Kind.NAMES, "what is wrong with the annotation", "annotation.issue:*"),
+    Field("annotation.created", Scope.OBJECT, Kind.DATE, "when the annotation was added", "annotation.created:2026-01"),
+    Field(
+        "annotation.updated", Scope.OBJECT, Kind.DATE, "when the annotation was last changed", "annotation.updated>-7d"
+    ),
     Field("caption", Scope.OBJECT, Kind.TEXT, "text of a caption", 'caption:"a dog"'),
 )
 

@@ -46,6 +46,9 @@ from annotations.query.tree import (
     Present,
     Term,
     Test,
+    Word,
+    all_of,
+    any_of,
     terms,
 )
 from annotations.query.values import EXACT
@@ -72,6 +75,11 @@ _NAMED: dict[str, tuple[type[Model], str]] = {
 _SOME = (Compare(">", Decimal(0)), Compare(">=", Decimal(1)))
 _NONE = (Is(Decimal(0)), Compare("<", Decimal(1)), Compare("<=", Decimal(0)))
 
+# Stands where the path of a field would: the image's issues without those of its annotations.
+_OWN = ("image",)
+
+MOST_WAYS = 8  # of writing values of metadata that are looked up together, each with a scan of the index
+
 Leaf = Callable[[Node], Sql]
 
 
@@ -95,6 +103,26 @@ def filter_annotations(
     """
     tree = parse(query) if isinstance(query, str) else query
     return queryset.filter(project=project).either(_Compiler(project, tree, Scope.OBJECT, now).alternatives())
+
+
+def _with_issues_of_objects(tree: Node) -> Node:
+    """The tree with `issue:` asking for the image's own issues or those of one of its annotations."""
+    match tree:
+        case And(parts=parts):
+            return all_of(map(_with_issues_of_objects, parts))
+        case Or(parts=parts):
+            return any_of(map(_with_issues_of_objects, parts))
+        case Not(part=part):
+            return Not(_with_issues_of_objects(part))
+        case Term(field="issue", test=Differs(value=value)):
+            return all_of([_either_issue(Present()), Not(_either_issue(Is(value)))])
+        case Term(field="issue", test=test):
+            return _either_issue(test)
+    return tree
+
+
+def _either_issue(test: Test) -> Node:
+    return any_of([Term("issue", test, _OWN), Has(Term("annotation.issue", test))])
 
 
 class _Names:
@@ -140,7 +168,7 @@ def _looked_up(term: Term) -> Test:
 class _Compiler:
     def __init__(self, project: Project, tree: Node, root: Scope, now: datetime | None) -> None:
         self.project = project
-        self.tree = tree
+        self.tree = _with_issues_of_objects(tree)
         self.root = root
         self.now = now or timezone.now()
         self.names = _Names(project, tree)
@@ -169,10 +197,31 @@ class _Compiler:
             case Not(part=part):
                 return self._build(part, leaf, negated=not negated)
             case And(parts=parts) | Or(parts=parts):
+                if isinstance(node, And) and not negated and (together := self._metadata_together(parts)):
+                    condition, parts = together
+                    return Q(condition, *(self._build(part, leaf) for part in parts))
                 connector = Q.AND if isinstance(node, And) is not negated else Q.OR
                 return Q(*(self._build(part, leaf, negated=negated) for part in parts), _connector=connector)
         condition = leaf(node)
         return Q(on.untrue(condition) if negated else condition)
+
+    def _metadata_together(self, parts: Sequence[Node]) -> tuple[Sql, list[Node]] | None:
+        """One condition for the values of metadata that the parts ask for, and the other parts; None if it is one."""
+        asked: dict[str, tuple[Term, Word | str]] = {}
+        ways, others = 1, []
+        for part in parts:
+            match part:
+                case Term(field="metadata", test=Is(value=Word() | str() as value), path=(first, *_)) if (
+                    first not in asked and ways * len(on.shapes_of(value)) <= MOST_WAYS
+                ):
+                    asked[first] = (part, value)
+                    ways *= len(on.shapes_of(value))
+                case _:
+                    others.append(part)
+        if len(asked) < 2:
+            return None
+        equals = [(term.path, value) for term, value in asked.values()]
+        return on.on_json_together(self._image_column("metadata"), equals), others
 
     def _leaf(self, node: Node) -> Sql:
         match node:
@@ -282,7 +331,24 @@ class _Compiler:
                 return on.on_json(F("attributes"), node.path, test)
             case "caption":
                 return on.on_text(on.text_at(F("extra"), "caption"), test)
+            case "annotation.created" | "annotation.updated":
+                column = F(name.removeprefix("annotation.") + "_at")
+                return on.on_time(column, test, now=self.now, zone=timezone.get_current_timezone())
+            case "bbox.area":
+                return on.on_exact_number(on.numbers_at(F("bbox"), "{0} * {1}", 2, 3), test)
+            case "bbox.aspect":
+                return self._box_aspect(test)
         return on.on_json_number(on.element(F("bbox"), _BOX_PLACES[name]), test)
+
+    def _box_aspect(self, test: Test) -> Sql:
+        width, height = (on.numbers_at(F("bbox"), "{0}", place) for place in (2, 3))
+        high = on.compared(height, ">", Value(Decimal(0)))
+
+        def compare(operator: str, number: Decimal) -> Sql:
+            product = on.product(height, on.typed(number, "numeric"))
+            return on.both(high, on.compared(width, operator, product))
+
+        return on.on_number(test, compare, on.both(high, on.is_set(width)))
 
     def _category(self, term: Term) -> Sql:
         column = F("category_id")

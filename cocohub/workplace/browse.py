@@ -17,10 +17,12 @@ from assets.services import REVIEW
 from cocohub.workplace import choosing, paging
 from cocohub.workplace.choosing import Fault, address, images_of, query_of
 from cocohub.workplace.pages import in_project, show
+from insights.models import InsightView
 from projects.models import Project
 
 SIZES = ("s", "m", "l")
 SUGGESTIONS = 12
+VIEWS = 20  # saved ones in the query bar
 EXAMPLES = (
     "tag:night",
     "category:person",
@@ -49,6 +51,8 @@ def images(request: HttpRequest, project: Project) -> HttpResponseBase:
         "grid_address": address(request, view=""),
         "table_address": address(request, view="table"),
         "examples": EXAMPLES,
+        "boxes": request.GET.get("boxes") == "1",
+        "views": _views(request, project),
         "statuses": [(value, label) for value, label in ImageAsset.Status.choices if value in REVIEW],
     }
     try:
@@ -61,6 +65,12 @@ def images(request: HttpRequest, project: Project) -> HttpResponseBase:
     context |= {"number": number, "exact": exact, "page": page, "shown": cards(page.images)}
     context["empty"] = not text and not number
     return show(request, "workplace/images.html", project, "images", **context)
+
+
+def _views(request: HttpRequest, project: Project) -> list[InsightView]:
+    """Saved views that have a query, the pinned ones first."""
+    rows = InsightView.objects.visible_to(request.user).filter(project=project).exclude(query__q="")
+    return list(rows.filter(query__has_key="q").order_by("-pinned", "name", "id").only("name", "query")[:VIEWS])
 
 
 @in_project(as_json=True)

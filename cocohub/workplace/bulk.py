@@ -12,7 +12,7 @@ from django.views.decorators.http import require_POST
 
 from accounts.errors import NotFound, ServiceError
 from annotations import bulk as bulk_edits
-from annotations import query
+from annotations import labels, query
 from annotations.changes import Change, Selection
 from annotations.counting import count
 from annotations.models import BulkEdit
@@ -45,7 +45,7 @@ def bulk(request: HttpRequest, project: Project) -> HttpResponseBase:
     edit = bulk_edits.start(
         user=admin_user(request), project=project, selection=selection, change=change, key=request.POST.get("key", "")
     )
-    return JsonResponse(_answer(edit))
+    return JsonResponse(answer(edit))
 
 
 @in_project(Role.CURATOR, as_json=True)
@@ -56,7 +56,7 @@ def undo(request: HttpRequest, project: Project, edit_pk: int) -> HttpResponseBa
     if edit is None:
         raise NotFound(_("There is no such change in this project."))
     undone = bulk_edits.start_undo(user=admin_user(request), edit=edit, skip_changed=True)
-    return JsonResponse(_answer(undone))
+    return JsonResponse(answer(undone))
 
 
 def selection_of(request: HttpRequest) -> Selection:
@@ -131,14 +131,23 @@ def _foretold(number: int, exact: bool) -> str:
     return text % {"count": f"{number:,}"}
 
 
-def _answer(edit: BulkEdit) -> dict[str, Any]:
+def answer(edit: BulkEdit) -> dict[str, Any]:
+    """What is told after a bulk edit, and where it can be undone."""
     if edit.finished_at is None:
         return {"text": _("It goes on in the background; the home page shows how far it is."), "undo": ""}
     changed = sum(edit.batches.values_list("changed", flat=True))
     undone = edit.action == BulkEdit.Action.UNDO
-    if undone:
+    if labels.is_about_annotations(edit):
+        text = _of_annotations(changed, undone=undone)
+    elif undone:
         text = ngettext("%(count)s image put back.", "%(count)s images put back.", changed)
     else:
         text = ngettext("%(count)s image changed.", "%(count)s images changed.", changed)
     way_back = reverse("workplace:undo", args=[edit.project_id, edit.pk]) if changed and not undone else ""
     return {"text": text % {"count": f"{changed:,}"}, "changed": changed, "undo": way_back}
+
+
+def _of_annotations(changed: int, *, undone: bool) -> str:
+    if undone:
+        return ngettext("%(count)s object put back.", "%(count)s objects put back.", changed)
+    return ngettext("%(count)s object changed.", "%(count)s objects changed.", changed)

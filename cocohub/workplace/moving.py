@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import orjson
+from django.conf import settings
 from django.contrib import messages
-from django.core.files.uploadedfile import UploadedFile
 from django.http import Http404, HttpRequest, JsonResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
@@ -20,6 +20,7 @@ from annotations import services as import_services
 from annotations.counting import count
 from annotations.models import ImportJob
 from assets import storage
+from cocohub.workplace import cvat, report_links, sending
 from cocohub.workplace.choosing import images_of, query_of
 from cocohub.workplace.pages import in_project, refuse_json, show
 from exports import services as export_services
@@ -34,7 +35,6 @@ PROBLEMS_START = b'"problems": ['
 NAME_LENGTH = 100
 ACTIONS = ("quarantined", "repaired", "kept")
 KINDS = ("objects", "captions", "panoptic")
-SPLIT_LENGTH = 100
 
 
 @in_project()
@@ -44,7 +44,8 @@ def imports(request: HttpRequest, project: Project) -> HttpResponseBase:
     if request.method == "POST":
         return _start_import(request, project)
     jobs = ImportJob.objects.filter(project=project).select_related("task", "created_by").newest_first()[:LISTED]
-    return show(request, "workplace/imports.html", project, "imports", jobs=jobs)
+    prefix = settings.IMPORT_PREFIX if settings.IMPORT_PREFIX != "/" else ""
+    return show(request, "workplace/imports.html", project, "imports", jobs=jobs, prefix=prefix)
 
 
 def _start_import(request: HttpRequest, project: Project) -> HttpResponseBase:
@@ -52,19 +53,8 @@ def _start_import(request: HttpRequest, project: Project) -> HttpResponseBase:
     scripted = request.headers.get("Accept", "").startswith("application/json")
     try:
         policies.require(admin_user(request), Role.CURATOR, project)
-        file, split = request.FILES.get("file"), request.POST.get("split", "").strip()
-        if not isinstance(file, UploadedFile):
-            raise ServiceError(_("Choose a COCO file (JSON), or a zip with one."))
-        if len(split) > SPLIT_LENGTH or not split.isprintable():
-            raise ServiceError(_("The split's name is too long, or holds control characters."))
-        images = tuple(each for each in request.FILES.getlist("images") if isinstance(each, UploadedFile))
-        job = import_services.start_import(
-            user=admin_user(request),
-            project=project,
-            upload=import_services.Upload(file, images),
-            split=split,
-            strict=bool(request.POST.get("strict")),
-        )
+        upload, wanted = sending.asked(request, project)
+        job = import_services.start_import(user=admin_user(request), project=project, upload=upload, wanted=wanted)
     except ServiceError as refusal:
         if scripted:
             return refuse_json(refusal)
@@ -84,6 +74,8 @@ def one_import(request: HttpRequest, project: Project, job_pk: int) -> HttpRespo
         raise Http404(_("There is no such import in this project."))
     action, code = request.GET.get("action", ""), request.GET.get("code", "")
     report = read_report(job.task.log, action, code) if job.task.is_finished else None
+    if report is not None:
+        report_links.add_links(job, report["shown"])
     return show(
         request,
         "workplace/import.html",
@@ -175,7 +167,7 @@ def exports(request: HttpRequest, project: Project) -> HttpResponseBase:
     if request.method == "POST":
         return _start_export(request, project)
     text = query_of(request)
-    context: dict[str, Any] = {"q": text}
+    context: dict[str, Any] = {"q": text, "what": "cvat" if request.GET.get("what") == "cvat" else ""}
     try:
         with query.statement_timeout():
             context["number"], context["exact"] = count(images_of(project, text))
@@ -189,6 +181,8 @@ def exports(request: HttpRequest, project: Project) -> HttpResponseBase:
 def _start_export(request: HttpRequest, project: Project) -> HttpResponseBase:
     given = request.POST
     what = given.get("what", "json")
+    if what == "cvat":
+        return cvat.start(request, project)
     wanted = export_services.Wanted(
         q=given.get("q", "").strip(),
         split=given.get("split", ""),
@@ -209,7 +203,8 @@ def _start_export(request: HttpRequest, project: Project) -> HttpResponseBase:
 def one_export(request: HttpRequest, project: Project, job_pk: int) -> HttpResponseBase:
     """Follow an export; once it is over, take the file."""
     job = _find_export(project, job_pk)
-    return show(request, "workplace/export.html", project, "exports", title=str(job), job=job, task=job.task)
+    more = cvat.context_of(job)
+    return show(request, "workplace/export.html", project, "exports", title=str(job), job=job, task=job.task, **more)
 
 
 @in_project()
@@ -226,7 +221,8 @@ def download_export(request: HttpRequest, project: Project, job_pk: int) -> Http
 
 
 def _find_export(project: Project, job_pk: int) -> ExportJob:
-    job = ExportJob.objects.filter(project=project, pk=job_pk).select_related("task", "created_by").first()
+    rows = ExportJob.objects.select_related("task", "created_by", "cvat_project", "deletion")
+    job = rows.filter(project=project, pk=job_pk).first()
     if job is None:
         raise Http404(_("There is no such export in this project."))
     return job

@@ -51,6 +51,11 @@ def refuse_json(refusal: ServiceError) -> JsonResponse:
     return JsonResponse(body, status=refusal.status)
 
 
+def told(refusal: ServiceError) -> str:
+    """The refusal in a line: what is wrong with the fields, or else as a whole."""
+    return " ".join([text for texts in refusal.fields.values() for text in texts] or [refusal.message])
+
+
 def refuse(request: HttpRequest, refusal: ServiceError) -> HttpResponse:
     """The refusal as a page."""
     if refusal.status == HTTPStatus.NOT_FOUND:
@@ -82,11 +87,13 @@ def tabs(project: Project, current: str) -> list[dict[str, Any]]:
     """The project's pages, for the row of tabs."""
     here = [
         ("images", _("Images"), "photo_library", reverse("workplace:images", args=[project.pk])),
+        ("insights", _("Insights"), "insights", reverse("workplace:insights", args=[project.pk])),
+        ("categories", _("Categories"), "category", reverse("workplace:categories", args=[project.pk])),
         ("imports", _("Import"), "upload", reverse("workplace:imports", args=[project.pk])),
         ("exports", _("Export"), "download", reverse("workplace:exports", args=[project.pk])),
     ]
+    here.append(("cvat", _("CVAT"), "draw", reverse("workplace:cvat", args=[project.pk])))
     lists = [
-        ("categories", _("Categories"), "category", "admin:annotations_category_changelist"),
         ("team", _("Team"), "group", "admin:projects_membership_changelist"),
     ]
     if (project.my_role or 0) >= Role.MANAGER:

@@ -51,9 +51,9 @@ def page_of(request: HttpRequest, rows: QuerySet[ImageAsset], sort: str) -> Page
 
 def neighbours(rows: QuerySet[ImageAsset], asset: ImageAsset, sort: str) -> tuple[int | None, int | None]:
     """Keys of the images before and after this one among the rows, whether or not it is one of them itself."""
-    keys = pagination._keys(rows, SORTS[sort][1])
+    keys = pagination.keys_of(rows, SORTS[sort][1])
     here = [key.value_in(asset) for key in keys]
     lean = rows.only("pk", *(key.name for key in keys))
-    found = [pagination._fetch(lean, keys, here, backward, 1) for backward in (True, False)]
+    found = [pagination.fetch(lean, keys, here, backward, 1) for backward in (True, False)]
     before, after = (row[0].pk if row else None for row in found)
     return before, after

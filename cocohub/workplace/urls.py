@@ -2,7 +2,21 @@
 
 from django.urls import path, re_path
 
-from cocohub.workplace import browse, bulk, home, moving, picture
+from cocohub.workplace import (
+    boxes,
+    browse,
+    bulk,
+    categories,
+    cvat,
+    differences,
+    home,
+    insights,
+    labelling,
+    moving,
+    picture,
+    round_trip,
+    sending,
+)
 
 app_name = "workplace"
 urlpatterns = [
@@ -14,14 +28,33 @@ urlpatterns = [
     path("<int:project_pk>/images/facets", browse.facets, name="facets"),
     path("<int:project_pk>/images/complete", browse.complete, name="complete"),
     path("<int:project_pk>/images/bulk", bulk.bulk, name="bulk"),
+    path("<int:project_pk>/images/boxes", boxes.boxes, name="boxes"),
+    path("<int:project_pk>/images/relabel", labelling.relabel, name="relabel"),
+    path("<int:project_pk>/categories", categories.categories, name="categories"),
+    path("<int:project_pk>/categories/merge", categories.merge, name="merge-categories"),
+    path("<int:project_pk>/categories/<int:category_pk>/edit", categories.edit_category, name="edit-category"),
+    path("<int:project_pk>/categories/<int:category_pk>/delete", categories.delete_category, name="delete-category"),
+    path("<int:project_pk>/categories/list", labelling.category_list, name="category-list"),
     path("<int:project_pk>/images/bulk/<int:edit_pk>/undo", bulk.undo, name="undo"),
     path("<int:project_pk>/images/<int:image_pk>", picture.image, name="image"),
     path("<int:project_pk>/images/<int:image_pk>/objects", picture.objects, name="objects"),
     path("<int:project_pk>/images/<int:image_pk>/edit", picture.edit, name="edit-image"),
+    path("<int:project_pk>/insights", insights.insights, name="insights"),
+    path("<int:project_pk>/insights/charts", insights.insight_charts, name="insight-charts"),
+    path("<int:project_pk>/insights/views", insights.save_view, name="save-view"),
+    path("<int:project_pk>/insights/views/<int:view_pk>/<slug:what>", insights.change_view, name="change-view"),
+    path("<int:project_pk>/insights/<slug:metric>.<slug:form>", insights.insight_file, name="insight-file"),
     path("<int:project_pk>/imports", moving.imports, name="imports"),
+    path("<int:project_pk>/imports/uploads", sending.begin, name="begin-upload"),
+    path("<int:project_pk>/imports/uploads/<uuid:upload_pk>", sending.part, name="upload-part"),
+    path("<int:project_pk>/imports/survey", sending.survey, name="survey"),
     path("<int:project_pk>/imports/<int:job_pk>", moving.one_import, name="import"),
     path("<int:project_pk>/imports/<int:job_pk>/report", moving.download_report, name="import-report"),
+    path("<int:project_pk>/cvat", round_trip.in_cvat, name="cvat"),
     path("<int:project_pk>/exports", moving.exports, name="exports"),
     path("<int:project_pk>/exports/<int:job_pk>", moving.one_export, name="export"),
+    path("<int:project_pk>/exports/<int:job_pk>/cvat/<slug:what>", cvat.steer, name="steer-export"),
+    path("<int:project_pk>/exports/<int:job_pk>/differences", differences.differences, name="differences"),
+    path("<int:project_pk>/exports/<int:job_pk>/differences/decide", differences.decide, name="decide"),
     path("<int:project_pk>/exports/<int:job_pk>/file", moving.download_export, name="export-file"),
 ]

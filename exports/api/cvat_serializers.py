@@ -48,6 +48,11 @@ class StartCvatExportSerializer(serializers.Serializer):
         max_length=MAX_NAME,
         help_text="Of the tasks; empty: the project's.",
     )
+    from_bucket = serializers.BooleanField(
+        required=False,
+        default=False,
+        help_text="CVAT reads the pictures from the installation's S3 bucket itself, where it can show them as meant.",
+    )
     dry_run = serializers.BooleanField(
         required=False, default=False, help_text="Tell what would be made, and make nothing."
     )

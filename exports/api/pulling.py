@@ -130,7 +130,7 @@ class CvatDifferenceViewSet(OfExport, ListModelMixin, RetrieveModelMixin, Generi
     """What is different in CVAT, with the record as it went out, as it is here and as it would be."""
 
     queryset = CvatDifference.objects.select_related("cvat_task", "cvat_task__cvat_project")
-    serializer_class = shapes.DifferenceSerializer
+    serializer_class = shapes.CvatDifferenceSerializer
     filterset_class = DifferenceFilter
     ordering = ("id",)
     lookup_value_converter = "int"
@@ -145,7 +145,7 @@ class CvatDifferenceViewSet(OfExport, ListModelMixin, RetrieveModelMixin, Generi
         """One of them."""
         return Response(self._shown([self.get_object()])[0])
 
-    @extend_schema(request=shapes.DecideSerializer, responses=shapes.DifferenceSerializer(many=True), filters=False)
+    @extend_schema(request=shapes.DecideSerializer, responses=shapes.CvatDifferenceSerializer(many=True), filters=False)
     @action(detail=False, methods=["post"], pagination_class=None, filterset_class=None)
     def decide(self, request: Request, project_pk: int, export_pk: int) -> Response:
         """Take a few over, whatever was changed here since, or refuse them: now, all or none. For curators."""
@@ -169,7 +169,7 @@ class CvatDifferenceViewSet(OfExport, ListModelMixin, RetrieveModelMixin, Generi
     def _shown(self, rows: Sequence[CvatDifference]) -> Sequence[Any]:
         keys = [row.annotation_id for row in rows if row.annotation_id is not None]
         context = {**self.get_serializer_context(), "now": loading.fields_of(self.project, keys)}
-        return list(shapes.DifferenceSerializer(rows, many=True, context=context).data)
+        return list(shapes.CvatDifferenceSerializer(rows, many=True, context=context).data)
 
 
 @extend_schema(tags=["pulls from CVAT"])

@@ -69,7 +69,7 @@ class DecideSerializer(serializers.Serializer):
     differences = serializers.ListField(child=_key(), min_length=1, max_length=AT_ONCE)
 
 
-class DifferenceSerializer(serializers.ModelSerializer[CvatDifference]):
+class CvatDifferenceSerializer(serializers.ModelSerializer[CvatDifference]):
     """Something that is different in CVAT. `before` is the record as it went out, `after` the fields that would be
     written, `now` the record as it is here (null if it is not here)."""
 

@@ -4,6 +4,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.reverse import reverse
 
+from assets import storage
 from exports.models import ExportJob
 from projects.api.serializers import TaskSerializer
 
@@ -17,7 +18,10 @@ class ExportJobSerializer(serializers.ModelSerializer[ExportJob]):
     status = serializers.CharField(read_only=True)
     filter_snapshot = serializers.JSONField(read_only=True)
     download = serializers.SerializerMethodField()
-    log = serializers.SerializerMethodField(help_text="Address of the report of a failed export.")
+    link = serializers.SerializerMethodField(
+        help_text="Signed address of the file: whoever has it may read it, for a while, without a token."
+    )
+    log = serializers.SerializerMethodField(help_text="Address of the report, if there is one.")
 
     class Meta:
         model = ExportJob
@@ -29,6 +33,7 @@ class ExportJobSerializer(serializers.ModelSerializer[ExportJob]):
             "filter_snapshot",
             "payload_uri",
             "download",
+            "link",
             "log",
             "task",
             "created_at",
@@ -42,6 +47,12 @@ class ExportJobSerializer(serializers.ModelSerializer[ExportJob]):
             return None
         request = self.context.get("request")
         return reverse("project-export-download", args=[job.project_id, job.pk], request=request)
+
+    @extend_schema_field(LINK)
+    def get_link(self, job: ExportJob) -> str | None:
+        """Where to read the file, without a token."""
+        address, request = storage.link(job.payload_uri), self.context.get("request")
+        return request.build_absolute_uri(address) if address and request else address
 
     @extend_schema_field(LINK)
     def get_log(self, job: ExportJob) -> str | None:

@@ -165,6 +165,31 @@ class Client:
             return busy.rq_id
         return str(_object(answer).get("rq_id") or f"action=create&target=task&target_id={task_id}")
 
+    def make_from_storage(self, task_id: int, storage_id: int, keys: Sequence[str], options: Json) -> str:
+        """Start the making of the task from files of a cloud storage, in this order; the id of the request.
+
+        Refused with "Adding more data is not supported" once the task has frames.
+        """
+        body = {**options, "sorting_method": "predefined", "cloud_storage_id": storage_id, "server_files": list(keys)}
+        try:
+            answer = self.transport.call(
+                "POST",
+                f"/tasks/{task_id}/data",
+                body=body,
+                repeat=Repeat.SAFE,
+                doing=f"start the making of task {task_id} from the bucket",
+            )
+        except Busy as busy:
+            if busy.rq_id is None:
+                raise
+            return busy.rq_id
+        return str(_object(answer).get("rq_id") or f"action=create&target=task&target_id={task_id}")
+
+    def bucket_of_storage(self, storage_id: int) -> str:
+        """The bucket behind a cloud storage; "" if it is no S3."""
+        data = self._get(f"/cloudstorages/{storage_id}", doing=f"read cloud storage {storage_id}")
+        return str(data.get("resource") or "") if data.get("provider_type") == "AWS_S3_BUCKET" else ""
+
     def request(self, rq_id: str) -> Request:
         """A background request; NotFound once it is cancelled or its time is over."""
         return Request.read(self._get(f"/requests/{quote(rq_id, safe='')}", doing="follow the request"))

@@ -58,6 +58,8 @@ def clipped(shape: Shape, frame: Frame) -> Shape:
         return replace(shape, elements=tuple(clipped(element, frame) for element in shape.elements))
     if shape.type in ("mask", "ellipse") or shape.rotation or not frame.width or not frame.height:
         return shape
+    if _inside(shape.points, frame):
+        return shape
     limits = (frame.width, frame.height)
     points = tuple(min(max(value, 0), limits[index % 2]) for index, value in enumerate(shape.points))
     return replace(shape, points=points)
@@ -141,7 +143,7 @@ def frame_numbers(frames: Iterable[Frame]) -> dict[str, int]:
 
 def _numbers(shape: Shape) -> list[Flaw]:
     found = []
-    if not all(math.isfinite(value) for value in (*shape.points, shape.rotation)):
+    if not all(map(math.isfinite, shape.points)) or not math.isfinite(shape.rotation):
         found.append(Flaw("points", "a number is not finite: CVAT could not read the task any more"))
     if not 0 <= shape.rotation <= 360:
         found.append(Flaw("rotation", f"{shape.rotation} is not between 0 and 360"))
@@ -172,7 +174,8 @@ def _drawing(shape: Shape, frame: Frame) -> list[Flaw]:
     if shape.type == "mask":
         return _mask(shape, frame)
     points = list(zip(shape.points[::2], shape.points[1::2], strict=True))
-    if shape.type not in ("ellipse", "skeleton") and not shape.rotation and frame.width and frame.height:
+    sized = bool(frame.width and frame.height)
+    if shape.type not in ("ellipse", "skeleton") and not shape.rotation and sized and not _inside(shape.points, frame):
         for x, y in points:
             if not (0 <= x <= frame.width and 0 <= y <= frame.height):
                 return [Flaw("points", f"({x}, {y}) is outside of the image of {frame.width} x {frame.height}")]
@@ -185,6 +188,14 @@ def _drawing(shape: Shape, frame: Frame) -> list[Flaw]:
     if shape.type == "polyline" and len(set(points)) < 2:
         return [Flaw("points", "all points are equal")]
     return []
+
+
+def _inside(points: Sequence[float], frame: Frame) -> bool:
+    """Whether all points x, y, x, y... are in the image, its edges included."""
+    if not points:
+        return True
+    across, down = points[::2], points[1::2]
+    return min(points) >= 0 and max(across) <= frame.width and max(down) <= frame.height
 
 
 def _mask(shape: Shape, frame: Frame) -> list[Flaw]:

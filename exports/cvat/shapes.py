@@ -17,7 +17,7 @@ def _values(data: Any) -> Values:
 
 
 def _floats(data: Any) -> tuple[float, ...]:
-    return tuple(float(value) for value in data) if isinstance(data, list) else ()
+    return tuple(map(float, data)) if isinstance(data, list) else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +91,9 @@ class Shape:
     @property
     def form(self) -> tuple[object, ...]:
         """What it looks like, without ids and attributes: equal forms are the same drawing."""
-        inner = tuple(sorted(element.form for element in self.elements))
+        inner = tuple(sorted(element.form for element in self.elements)) if self.elements else ()
         kind = (self.type, self.frame, self.label_id, self.occluded, self.outside)
-        return (*kind, self.rotation, tuple(float(value) for value in self.points), inner)
+        return (*kind, self.rotation, tuple(map(float, self.points)), inner)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlencode
 
+import orjson
 import urllib3
 from urllib3 import connection, connectionpool
 from urllib3 import exceptions as faults
@@ -63,7 +64,7 @@ class Answer:
     def json(self) -> Any:
         """The parsed body. Raises WrongAddress for a web page: then it is somebody else who answered."""
         try:
-            return json.loads(self.body)
+            return orjson.loads(self.body)
         except ValueError:
             kind = self.headers.get("Content-Type", "no content type")
             raise WrongAddress(self.status, f"expected JSON, found {kind}.") from None

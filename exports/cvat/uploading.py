@@ -2,7 +2,7 @@
 
 import base64
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -100,6 +100,16 @@ def finish(client: Client, task_id: int) -> str | None:
     """Have the task made; the id of the request to wait for, None if the task has its frames already."""
     try:
         return client.finish_upload(task_id, FINISH)
+    except (Refused, Unwell):
+        if client.task(task_id).size:
+            return None
+        raise
+
+
+def finish_from_storage(client: Client, task_id: int, storage_id: int, keys: Sequence[str]) -> str | None:
+    """The same for pictures that CVAT reads from a cloud storage, in this order."""
+    try:
+        return client.make_from_storage(task_id, storage_id, keys, FINISH)
     except (Refused, Unwell):
         if client.task(task_id).size:
             return None

@@ -74,6 +74,8 @@ class CvatTask(models.Model):
     back_link = models.CharField(_("link back"), max_length=500)
     step = models.CharField(_("step"), max_length=10, choices=Step, default=Step.PLANNED)
     cvat_id = models.BigIntegerField(_("number in CVAT"), null=True, blank=True)
+    # CVAT reads the pictures from our bucket itself: they are called by their storage keys there.
+    from_bucket = models.BooleanField(_("pictures from the bucket"), default=False)
     tries = models.PositiveSmallIntegerField(_("tries"), default=0)  # a failed creation spoils a task: made anew, once
     images = models.PositiveIntegerField(_("images"), default=0)
     annotations = models.PositiveIntegerField(_("annotations"), default=0)  # in the snapshot

@@ -9,7 +9,7 @@ from exports.cvat.converting import Unconvertible
 from exports.cvat.records import Frame
 from exports.cvat.shapes import IS_CROWD, Shape
 from exports.pulling import drawing
-from exports.pulling.comparing import ABSENT, OCCLUDED, Differ, category_of, changes_of, decoded
+from exports.pulling.comparing import ABSENT, OCCLUDED, Differ, category_of, changes_of, decoded, refuse_flaw
 from exports.pulling.matching import Match, Newcomer
 from exports.pulling.states import Difference, Kind, Vocabulary
 
@@ -58,6 +58,8 @@ def _new_fields(shapes: Sequence[Shape], new: Newcomer, vocabulary: Vocabulary, 
             fields |= {"bbox": list(box), "area": converting.area_of(None, box)}
     crowd = next((value for shape in shapes if (value := vocabulary.own(shape, IS_CROWD))), "false")
     fields["iscrowd"] = int(crowd == "true")
+    for name, value in vocabulary.values(speaker).items():
+        refuse_flaw(speaker, name, value, vocabulary)
     attributes = {
         name: decoded(value, ABSENT, vocabulary.meaning(speaker, name))
         for name, value in vocabulary.values(speaker).items()

@@ -143,13 +143,15 @@ def _take(user: User, pull: CvatPull, rows: Sequence[CvatDifference], policy: st
             done.append((row, outcome))
             applied.taken += 1
     fields = loading.fields_of(project, [outcome.annotation for _, outcome in done if outcome.annotation is not None])
+    known = []
     for row, outcome in done:
         key = outcome.annotation if outcome.annotation in fields else None
         _mark(
             user, pull, row, Decision.THEIRS, annotation_id=outcome.annotation or row.annotation_id,
             made_version=outcome.version, previous=outcome.previous if outcome.changed else NOTHING,
         )  # fmt: skip
-        _know(row, key, outcome.version or 0, fields.get(key or 0, row.before))
+        known.append(_known(row, key, outcome.version or 0, fields.get(key or 0, row.before)))
+    keep_known(known)
 
 
 def revision_of(row: CvatDifference, present: Mapping[int, int], *, forced: bool) -> Revision:
@@ -182,7 +184,7 @@ def _take_tag(user: User, pull: CvatPull, row: CvatDifference) -> None:
     image = ImageAsset.objects.filter(project=row.project_id, pk=row.image_id or 0)
     changed = assets.update_assets(user=user, project=row.project, assets=image, edit=edit)
     _mark(user, pull, row, Decision.THEIRS, previous=TAGGED if changed else NOTHING)
-    _know(row, None, 0, {"tag": tag})
+    keep_known([_known(row, None, 0, {"tag": tag})])
 
 
 # --- Refusing ---------------------------------------------------------------------------------------------------------
@@ -194,14 +196,17 @@ def _refuse(user: User, pull: CvatPull, rows: Sequence[CvatDifference]) -> None:
     project = rows[0].project
     keys = [row.annotation_id for row in rows if row.annotation_id is not None]
     versions, fields = loading.versions_of(project, keys), loading.fields_of(project, keys)
+    known = []
     for row in rows:
         _mark(user, pull, row, Decision.OURS)
         if row.subject == Subject.TAG:
-            _know(row, None, 0, dict(row.after or row.before))
+            known.append(_known(row, None, 0, dict(row.after or row.before)))
             continue
         key = row.annotation_id or 0
         # One that is gone here stays known as one of ours: should CVAT change it again, that is a conflict.
-        _know(row, row.annotation_id, versions.get(key, row.version or 0), fields.get(key, row.before))
+        version = versions.get(key, row.version or 0)
+        known.append(_known(row, row.annotation_id, version, fields.get(key, row.before)))
+    keep_known(known)
 
 
 # --- What is kept -----------------------------------------------------------------------------------------------------
@@ -213,16 +218,13 @@ def _mark(user: User, pull: CvatPull, row: CvatDifference, decision: str, **more
     )
 
 
-def _know(row: CvatDifference, annotation: int | None, version: int, fields: Mapping[str, Any]) -> None:
-    """From here on the next pull compares with what CVAT has of it now."""
+def _known(row: CvatDifference, annotation: int | None, version: int, fields: Mapping[str, Any]) -> CvatKnown:
+    """What CVAT has of it now: from here on the next pull compares."""
     pieces = row.pieces
     if row.subject == Subject.TAG:
         pieces = [{"uid": row.key}] if row.kind == Kind.ADDED else []
-    keep_known(
-        [
-            CvatKnown(
-                project_id=row.project_id, cvat_task_id=row.cvat_task_id, key=row.key, subject=row.subject,
-                frame=row.frame, annotation_id=annotation, version=version, fields=dict(fields), pieces=pieces,
-            )
-        ]
+    return CvatKnown(
+        project_id=row.project_id, cvat_task_id=row.cvat_task_id, cvat_id=row.cvat_id, key=row.key,
+        subject=row.subject, frame=row.frame, annotation_id=annotation, version=version, fields=dict(fields),
+        pieces=pieces,
     )  # fmt: skip

@@ -1,13 +1,13 @@
 """One annotation, three ways: what was sent, what CVAT has, what is here now."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from exports.cvat import converting
 from exports.cvat.converting import Unconvertible
 from exports.cvat.records import Frame, Label
-from exports.cvat.shapes import IS_CROWD, Shape
+from exports.cvat.shapes import COCO_ID, IS_CROWD, Shape
 from exports.pulling import drawing
 from exports.pulling.matching import Match
 from exports.pulling.states import FIELDS, Aspect, Difference, Fields, Kind, Meaning, Ours, Piece, Vocabulary
@@ -24,7 +24,9 @@ def compare(found: Match, ours: Ours | None, vocabulary: Vocabulary, frame: Fram
     """What CVAT has changed of an annotation that was sent; None if nothing that we would not have already."""
     sent = found.sent
     if not found.pieces:
-        return _deleted(found, ours) if sent.pieces else None
+        return _deleted(found, ours, vocabulary) if sent.pieces else None
+    if not found.extra and not found.lost and all(before.shape == now.shape for before, now in found.pairs):
+        return None  # most of them, to the letter
     try:
         changes = changes_of(found, vocabulary, frame)
     except (Unconvertible, Differ) as error:
@@ -62,15 +64,21 @@ def _changed(
     )  # fmt: skip
 
 
-def _deleted(found: Match, ours: Ours | None) -> Difference | None:
+def _deleted(found: Match, ours: Ours | None, vocabulary: Vocabulary) -> Difference | None:
     if ours is None:
         return None
     moved = _moved(found.sent.fields, ours.fields) if ours.version != found.sent.version else {}
     words = ", ".join(moved)
     return Difference(
         Kind.DELETED, found.sent.frame, found.sent.key, before=found.sent.fields, sent=found.sent,
-        conflict=f"Changed here meanwhile: {words}." if moved else "",
+        conflict=f"Changed here meanwhile: {words}." if moved else _label_is_gone(found, vocabulary),
     )  # fmt: skip
+
+
+def _label_is_gone(found: Match, vocabulary: Vocabulary) -> str:
+    """Who deletes a label deletes everything that has it, and may not have meant that."""
+    gone = not any(piece.shape.label_id in vocabulary.labels for piece in found.sent.pieces)
+    return "Its label was deleted in CVAT, and everything that had it." if gone else ""
 
 
 # --- What CVAT has changed --------------------------------------------------------------------------------------------
@@ -87,7 +95,7 @@ def changes_of(found: Match, vocabulary: Vocabulary, frame: Frame) -> dict[Aspec
     category = _label(found, vocabulary)
     if category is not None and category != before.get("category"):
         changes[Aspect.LABEL] = {"category": category}
-    crowd = _of_pairs(found, lambda shape: vocabulary.own(shape, IS_CROWD))
+    crowd = _crowd(found, vocabulary)
     if crowd is not None and bool(before.get("iscrowd")) != (crowd == "true"):
         changes[Aspect.CROWD] = {"iscrowd": int(crowd == "true")}
     if patch := _attributes(found, before, vocabulary):
@@ -153,13 +161,25 @@ def category_of(label_id: int, vocabulary: Vocabulary) -> int:
     return category
 
 
-def _of_pairs(found: Match, value: Callable[[Shape], Any]) -> Any:
+def _crowd(found: Match, vocabulary: Vocabulary) -> str | None:
     """What a shape says now, if it said something else when it was sent; None if all say what they said."""
     for sent, now in found.pairs:
-        before, after = value(sent.shape), value(now.shape)
-        if after is not None and before is not None and before != after:
-            return after
+        before, after = vocabulary.own(sent.shape, IS_CROWD), vocabulary.own(now.shape, IS_CROWD)
+        if None in (before, after) or before == after or _is_stripped(sent.shape, now.shape, vocabulary):
+            continue
+        if after not in ("true", "false"):
+            raise Differ(f"{IS_CROWD} is {after!r}, which is neither 'true' nor 'false'. Correct it in CVAT.")
+        return after
     return None
+
+
+def _is_stripped(sent: Shape, now: Shape, vocabulary: Vocabulary) -> bool:
+    """Whether somebody saved the shape without its attributes: CVAT shows defaults then, which nobody has chosen."""
+    label = vocabulary.labels.get(now.label_id)
+    if label is None or not vocabulary.own(sent, COCO_ID) or vocabulary.own(now, COCO_ID):
+        return False
+    defaults = {one.id: one.default_value for one in label.attributes}
+    return all(defaults.get(spec_id, value) == value for spec_id, value in now.attributes)
 
 
 def _attributes(found: Match, before: Fields, vocabulary: Vocabulary) -> dict[str, Any]:
@@ -167,35 +187,48 @@ def _attributes(found: Match, before: Fields, vocabulary: Vocabulary) -> dict[st
     old = before.get("attributes")
     old = old if isinstance(old, Mapping) else {}
     for sent, now in found.pairs:
+        if not _is_skeleton(now) and sent.shape.occluded != now.shape.occluded:
+            patch.setdefault(OCCLUDED, now.shape.occluded)
+        if _is_stripped(sent.shape, now.shape, vocabulary):
+            continue
         then = vocabulary.values(sent.shape)
         # Another label may have more attributes and fewer, and those that it has too begin at their defaults.
         relabelled = sent.shape.label_id != now.shape.label_id
         defaults = vocabulary.defaults(now.shape) if relabelled else {}
         for name, value in vocabulary.values(now.shape).items():
             if name in then and then[name] != value and defaults.get(name) != value:
+                refuse_flaw(now.shape, name, value, vocabulary)
                 patch.setdefault(name, decoded(value, old.get(name, ABSENT), vocabulary.meaning(now.shape, name)))
-        if not _is_skeleton(now) and sent.shape.occluded != now.shape.occluded:
-            patch.setdefault(OCCLUDED, now.shape.occluded)
     return {name: value for name, value in patch.items() if old.get(name, ABSENT) != value}
+
+
+def refuse_flaw(shape: Shape, name: str, value: str, vocabulary: Vocabulary) -> None:
+    """Raise Differ for a value that the label does not offer: CVAT stores "True" for a checkbox, and worse."""
+    flaw = vocabulary.flaw(shape, name, value)
+    if flaw:
+        raise Differ(f"The attribute {name!r} cannot be used: {flaw}. Correct it in CVAT.")
 
 
 def decoded(value: str, before: Any, meaning: Meaning) -> Any:
     """An attribute's text as JSON: of the type that it was before, else of the type that others of its name have.
 
-    ABSENT is what stands for no value at all.
+    ABSENT is what stands for no value at all. Raises Differ for a text where all others are numbers, or booleans.
     """
     if value == meaning.absent:
         return ABSENT
     kinds = meaning.kinds if before is ABSENT else (_type_of(before),)
-    if kinds == ("boolean",):
-        return value == "true" if value in ("true", "false") else value
+    if kinds == ("boolean",) and value in ("true", "false"):
+        return value == "true"
     if kinds == ("number",):
         for kind in (int, float):
             try:
                 found = kind(value)
             except ValueError:
                 continue
-            return found if math.isfinite(found) else value
+            if math.isfinite(found):
+                return found
+    if kinds in (("boolean",), ("number",)) and "string" not in meaning.kinds:
+        raise Differ(f"The attribute {meaning.name!r} is a {kinds[0]} and cannot be {value!r}. Correct it in CVAT.")
     return value
 
 

@@ -32,8 +32,8 @@ def compare(
     """
     found = Comparison(notes=list(theirs.notes))
     hidden = theirs.deleted_frames
-    matches, newcomers = match(sent, theirs.pieces, vocabulary)
-    for one in matches:
+    matched = match(sent, theirs.pieces, vocabulary)
+    for one in matched.matches:
         if one.sent.frame in hidden:
             continue
         own = ours.get(one.sent.key)
@@ -49,11 +49,13 @@ def compare(
         if one.pieces != one.sent.pieces or (own is not None and own.version != one.sent.version):
             found.settled.append((one.sent, one.pieces))
     known = {one.key for one in sent}
-    for new in newcomers:
+    for new in matched.newcomers:
         number = new.pieces[0].shape.frame
         if number not in hidden:
             found.differences.append(adding.added(new, vocabulary, _frame(theirs.frames, number), known))
     found.differences += _tags(theirs, tags, vocabulary)
+    if matched.doubles:
+        found.notes.append(f"{matched.doubles:,} shapes are there twice, the same in everything; one of each counts.")
     if hidden:
         listed = ", ".join(str(frame) for frame in sorted(hidden)[:20])
         found.notes.append(f"Frames were deleted in CVAT; nothing on them was taken over: {listed}.")

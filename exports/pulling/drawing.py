@@ -97,13 +97,15 @@ def geometry(
         bbox = converting.to_bbox([value for part in segmentation for value in part])
     if segmentation is None and bbox is not None and pairs:
         bbox = _box(before.get("bbox"), *pairs[0]) or bbox
+    if bbox is None or not (bbox[2] and bbox[3]):
+        raise Unconvertible("It has no area.")
     found: dict[str, Any] = {}
     if segmentation is not None:
         found["segmentation"] = _in_style(before.get("segmentation"), segmentation)
     elif before.get("segmentation"):
         found["segmentation"] = []
     known = before.get("bbox") is not None or not before
-    if bbox is not None and (known or segmentation is None):
+    if known or segmentation is None:
         found["bbox"] = list(bbox)
     if "area" in before or not before:
         found["area"] = converting.area_of(segmentation, bbox)
@@ -176,6 +178,9 @@ def _kept(old: Sequence[float], sent: Sequence[float], now: Sequence[float]) -> 
         near = known.get(cell)
         if near:
             _, x, y = min(near, key=lambda one: abs(one[0] - at))
+        elif len(now) == len(sent):  # moved along one axis only
+            x = old[at] if _near(x, sent[at]) else x
+            y = old[at + 1] if _near(y, sent[at + 1]) else y
         found += (x, y)
     return found
 

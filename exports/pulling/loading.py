@@ -18,7 +18,7 @@ COLUMNS = ("bbox", "area", "iscrowd", "segmentation", "keypoints", "num_keypoint
 
 def base_of(task: CvatTask, snapshot: Snapshot) -> tuple[list[Sent], list[SentTag]]:
     """What CVAT has of the task to our knowledge: as it was sent, or as it was when a difference was dealt with."""
-    rows = list(CvatKnown.objects.filter(cvat_task=task))
+    rows = list(CvatKnown.objects.filter(cvat_task=task, cvat_id=task.cvat_id))
     known = {row.key: row for row in rows if row.subject == CvatDifference.Subject.ANNOTATION}
     shapes = {one.key: one.shapes for one in snapshot.sent(task) if not one.left_out}
     sent = [

@@ -39,11 +39,21 @@ class Newcomer:
     copied: str = ""
 
 
-def match(sent: Sequence[Sent], pieces: Iterable[Piece], vocabulary: Vocabulary) -> tuple[list[Match], list[Newcomer]]:
+@dataclass(frozen=True)
+class Matched:
+    """What became of everything that was sent, what is new, and how many shapes are there twice."""
+
+    matches: list[Match]
+    newcomers: list[Newcomer]
+    doubles: int = 0
+
+
+def match(sent: Sequence[Sent], pieces: Iterable[Piece], vocabulary: Vocabulary) -> Matched:
     """Find everything that was sent among the pieces, and what is new."""
     matches = {one.key: Match(one) for one in sent}
     left = _by_uid(matches, pieces)
     left = _by_coco_id(matches, left, vocabulary)
+    left, doubles = _without_doubles(matches, left, vocabulary)
     left = _by_group(matches, left, vocabulary)
     left = _by_drawing(matches, left)
     for found in matches.values():
@@ -51,7 +61,7 @@ def match(sent: Sequence[Sent], pieces: Iterable[Piece], vocabulary: Vocabulary)
         found.pairs.sort(key=lambda pair: order[id(pair[0])])
         taken = {id(before) for before, _ in found.pairs}
         found.lost = [piece for piece in found.sent.pieces if id(piece) not in taken]
-    return list(matches.values()), _newcomers(left, vocabulary)
+    return Matched(list(matches.values()), _newcomers(left, vocabulary), doubles)
 
 
 def _by_uid(matches: Mapping[str, Match], pieces: Iterable[Piece]) -> list[Piece]:
@@ -143,6 +153,28 @@ def _by_drawing(matches: Mapping[str, Match], pieces: Sequence[Piece]) -> list[P
             waiting.remove(same)
             same[0].pairs.append((same[1], piece))
     return left
+
+
+def _without_doubles(
+    matches: Mapping[str, Match], pieces: Sequence[Piece], vocabulary: Vocabulary
+) -> tuple[list[Piece], int]:
+    """CVAT stores a repeated call twice: a shape that is the same as one of its coco_id in everything is no new one."""
+    left = []
+    for piece in pieces:
+        found = matches.get(vocabulary.own(piece.shape, COCO_ID) or "")
+        if found is None or not any(_is_double(piece.shape, now.shape) for _, now in found.pairs):
+            left.append(piece)
+    return left, len(pieces) - len(left)
+
+
+def _is_double(one: Shape, other: Shape) -> bool:
+    return (
+        one.frame == other.frame
+        and one.label_id == other.label_id
+        and dict(one.attributes) == dict(other.attributes)
+        and one.occluded == other.occluded
+        and same_drawing(one, other)
+    )
 
 
 def _kind_of(piece: Piece) -> tuple[int, int, str]:

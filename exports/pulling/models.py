@@ -124,6 +124,8 @@ class CvatDifference(models.Model):
     kind = models.CharField(_("kind"), max_length=8, choices=Kind)
     subject = models.CharField(_("of"), max_length=12, choices=Subject, default=Subject.ANNOTATION)
     aspects = ArrayField(models.CharField(max_length=12), verbose_name=_("what changed"), default=list)
+    # The number of the task in CVAT: a task that was deleted there and sent again has another.
+    cvat_id = models.BigIntegerField(null=True, editable=False)
     key = models.CharField(_("coco_id in CVAT"), max_length=200)
     frame = models.PositiveIntegerField(_("frame"))
     # No foreign keys: what they name may be deleted here meanwhile.
@@ -174,6 +176,7 @@ class CvatKnown(models.Model):
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="+", db_index=False)
     cvat_task = models.ForeignKey(CvatTask, on_delete=models.CASCADE, related_name="known", db_index=False)
+    cvat_id = models.BigIntegerField(null=True)  # of a task that was sent again nothing is known yet
     key = models.CharField(max_length=200)
     subject = models.CharField(max_length=12, choices=CvatDifference.Subject)
     frame = models.PositiveIntegerField()
@@ -192,5 +195,5 @@ class CvatKnown(models.Model):
 
     def as_dict(self) -> dict[str, Any]:
         """Its values, to be kept for an undo."""
-        names = ("key", "subject", "frame", "annotation_id", "version", "fields", "pieces")
+        names = ("cvat_id", "key", "subject", "frame", "annotation_id", "version", "fields", "pieces")
         return {name: getattr(self, name) for name in names}

@@ -13,7 +13,7 @@ from annotations.models import Annotation
 from assets.models import ImageAsset
 from exports import connecting
 from exports.cvat.client import Client
-from exports.cvat.errors import NotFound
+from exports.cvat.errors import Broken500, NotFound
 from exports.cvat.records import Job
 from exports.models.connections import CvatProject
 from exports.models.cvat import CvatImage, CvatJob, CvatTask
@@ -36,6 +36,7 @@ class Read:
     tasks: int = 0
     skipped: int = 0  # nothing was saved in CVAT since the last pull
     gone: int = 0  # deleted in CVAT
+    unreadable: int = 0  # CVAT itself cannot read them
     unchanged: int = 0  # annotations
     notes: list[str] = field(default_factory=list)
 
@@ -64,7 +65,14 @@ def run(claim: jobs.Claim, pull: CvatPull) -> dict[str, Any]:
         for number, task in enumerate(tasks):
             claim.progress("reading", number, len(tasks))
             _refuse_other_server(client, task.cvat_project)
-            _read_task(desk, task, read)
+            try:
+                _read_task(desk, task, read)
+            except Broken500 as error:
+                # A shape that CVAT has stored and cannot read any more spoils its task, not the others.
+                read.unreadable += 1
+                read.notes.append(f"Task {task.number} cannot be read: {error}")
+                if read.unreadable == len(tasks):
+                    raise
         claim.progress("reading", len(tasks), len(tasks))
     return summary(pull, read)
 
@@ -82,6 +90,7 @@ def summary(pull: CvatPull, read: Read) -> dict[str, Any]:
         "tasks": read.tasks,
         "tasks_without_news": read.skipped,
         "tasks_gone": read.gone,
+        "tasks_unreadable": read.unreadable,
         "notes": read.notes[:100],
     }
 
@@ -161,7 +170,8 @@ def _compare(desk: _Desk, task: CvatTask, side: Theirs, vocabulary: Vocabulary) 
     comparison = differing.compare(sent, side, ours, vocabulary, tags=tags)
     known = [
         CvatKnown(
-            project_id=task.project_id, cvat_task=task, key=one.key, subject=Subject.ANNOTATION, frame=one.frame,
+            project_id=task.project_id, cvat_task=task, cvat_id=task.cvat_id, key=one.key,
+            subject=Subject.ANNOTATION, frame=one.frame,
             annotation_id=one.annotation, version=ours[one.key].version if one.key in ours else one.version,
             fields=dict(ours[one.key].fields if one.key in ours else one.fields),
             pieces=[piece.write() for piece in pieces],
@@ -179,7 +189,7 @@ def keep_known(rows: Sequence[CvatKnown]) -> None:
         batch_size=BATCH,
         update_conflicts=True,
         unique_fields=["cvat_task", "key"],
-        update_fields=["subject", "frame", "annotation_id", "version", "fields", "pieces"],
+        update_fields=["cvat_id", "subject", "frame", "annotation_id", "version", "fields", "pieces"],
     )
 
 
@@ -191,7 +201,9 @@ def _store(pull: CvatPull, task: CvatTask, comparison: Comparison, theirs: Seque
     present = set(ImageAsset.objects.filter(project=pull.project, pk__in=wanted).values_list("pk", flat=True))
     known = {
         row.key: row.as_dict()
-        for row in CvatKnown.objects.filter(cvat_task=task, key__in=[one.key for one in comparison.differences])
+        for row in CvatKnown.objects.filter(
+            cvat_task=task, cvat_id=task.cvat_id, key__in=[one.key for one in comparison.differences]
+        )
     }
     keys = [one.sent.annotation for one in comparison.differences if one.sent and one.sent.annotation is not None]
     versions = dict(Annotation.objects.filter(project=pull.project, pk__in=keys).values_list("pk", "version"))
@@ -219,7 +231,8 @@ def _row(
     if not problem and image not in present and annotation not in versions:
         problem = NOT_THERE
     return CvatDifference(
-        project_id=task.project_id, job=pull.job, pull=pull, cvat_task=task, kind=one.kind, subject=one.subject,
+        project_id=task.project_id, job=pull.job, pull=pull, cvat_task=task, cvat_id=task.cvat_id, kind=one.kind,
+        subject=one.subject,
         aspects=[str(aspect) for aspect in one.aspects], key=one.key, frame=one.frame, image_id=image,
         annotation_id=annotation, version=versions.get(annotation or 0), before=dict(one.before), after=dict(one.after),
         pieces=[piece.write() for piece in one.pieces], base=known.get(one.key), conflict=one.conflict,

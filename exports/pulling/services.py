@@ -102,9 +102,8 @@ def decide(*, user: User, job: ExportJob, differences: Sequence[int], decision: 
         )
         applied = applying.Applied()
         applying.apply_batch(user, pull, keys, policy, applied)
-        undecided = rows.exclude(applied_by=pull).order_by("pk").first()
-        if undecided is not None:
-            raise _why_not(undecided)
+        if rows.filter(applied_by=pull).count() < len(keys):
+            raise _why_not(rows.exclude(applied_by=pull).order_by("pk").first())
         reading.tell(pull, applied.as_dict(), None)
     return list(rows.order_by("pk"))
 
@@ -228,7 +227,9 @@ def _refuse_busy(waiting: Sequence[CvatPull]) -> None:
             )
 
 
-def _why_not(row: CvatDifference) -> Conflict:
+def _why_not(row: CvatDifference | None) -> Conflict:
+    if row is None:  # a reading was faster
+        return Conflict("CVAT was read once more meanwhile, and what it has is another. Look at the differences again.")
     if row.decision != Decision.OPEN:
         return Conflict(f"Difference {row.pk} is decided already ({row.decision}).", detail={"difference": row.pk})
     text = row.problem or row.conflict or "It cannot be taken over."

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Self
 
+from exports.cvat.guards import value_flaw
 from exports.cvat.records import Attribute, Frame, Label
 from exports.cvat.shapes import COCO_ID, IS_CROWD, Shape, Tag
 
@@ -139,6 +140,14 @@ class Vocabulary:
         label = self.labels.get(shape.label_id)
         found = label.attributes if label else ()
         return {self._meaning(shape.label_id, one).name: one.default_value for one in found}
+
+    def flaw(self, shape: Shape, name: str, value: str) -> str | None:
+        """Why the label does not offer this value for the attribute of our name. CVAT itself does not look."""
+        label = self.labels.get(shape.label_id)
+        for one in label.attributes if label else ():
+            if self._meaning(shape.label_id, one).name == name:
+                return value_flaw(value, one)
+        return None
 
     def meaning(self, shape: Shape, name: str) -> Meaning:
         """What the attribute of our name is."""

@@ -80,7 +80,7 @@ def _put_tag_back(user: User, project: Project, row: CvatDifference) -> None:
 
 
 def _reopen(row: CvatDifference, version: int | None) -> None:
-    CvatKnown.objects.filter(cvat_task=row.cvat_task_id, key=row.key).delete()
+    CvatKnown.objects.filter(cvat_task=row.cvat_task_id, cvat_id=row.cvat_id, key=row.key).delete()
     if row.base:
         keep_known([CvatKnown(project_id=row.project_id, cvat_task_id=row.cvat_task_id, **row.base)])
     CvatDifference.objects.filter(pk=row.pk).update(

@@ -15,7 +15,8 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from accounts.errors import ServiceError
-from annotations.models import Annotation, Kind
+from annotations import query
+from annotations.models import Annotation, Category, Kind
 from assets import storage
 from assets.models import ImageAsset, Split
 from exports import services
@@ -88,15 +89,17 @@ def freeze(job: ExportJob, claim: jobs.Claim) -> ExportJob:
 
 
 def plan(project: Project, wanted: services.Wanted, options: Options) -> Frozen:
-    """What an export would make, without making anything: for a dry run."""
-    with frozen():
+    """What an export would make, without making anything: for a dry run. QueryError if it takes too long."""
+    with frozen(), query.statement_timeout():
         return _look(services.select(project, wanted), options)
 
 
 def _look(selection: Selection, options: Options) -> Frozen:
     found = Frozen(_revision(selection.project), categories_of(selection))
     for chunk in chunks(_rows(), options):
-        found.chunks.append(_entry(chunk, sum(1 for _ in _annotation_lines(chunk, count_only=True))))
+        with connection.cursor() as cursor:
+            cursor.execute(f"SELECT count(*) {_annotations_of(chunk)}")
+            found.chunks.append(_entry(chunk, cursor.fetchone()[0]))
     return found
 
 
@@ -159,9 +162,16 @@ def _rows() -> Iterator[Row]:
             yield from (Row(*row) for row in rows)
 
 
-def _annotation_lines(chunk: Chunk, *, count_only: bool = False) -> Iterator[bytes]:
-    """The lines of a task's annotations, put together by PostgreSQL so that the records keep their numbers."""
+def _annotations_of(chunk: Chunk) -> str:
+    """SQL: the annotations of a task's images that are to go."""
     ids = ",".join(str(int(image.asset)) for image in chunk.images)
+    return (
+        f"FROM {Annotation._meta.db_table} a WHERE a.image_id IN ({ids}) AND a.kind = {int(Kind.OBJECT)} AND {WANTED}"
+    )
+
+
+def _annotation_lines(chunk: Chunk) -> Iterator[bytes]:
+    """The lines of a task's annotations, put together by PostgreSQL so that the records keep their numbers."""
     # Ids count within a split: where there are several, they say which.
     key = "a.coco_id::text" if chunk.split_id is not None else "a.coco_id || '@' || a.split_id"
     line = (
@@ -170,11 +180,9 @@ def _annotation_lines(chunk: Chunk, *, count_only: bool = False) -> Iterator[byt
         f"|| ',\"record\":' || {ANNOTATION_JSON} || '}}'"
     )
     statement = (
-        f"SELECT {'1' if count_only else line} FROM {Annotation._meta.db_table} a "
+        f"SELECT {line} FROM (SELECT a.* {_annotations_of(chunk)}) a "
         f"JOIN {ImageAsset._meta.db_table} i ON i.id = a.image_id "
-        "LEFT JOIN annotations_category c ON c.id = a.category_id "
-        f"WHERE a.image_id IN ({ids}) AND a.kind = {int(Kind.OBJECT)} AND {WANTED} "
-        "ORDER BY a.split_id, a.position, a.id"
+        f"LEFT JOIN {Category._meta.db_table} c ON c.id = a.category_id ORDER BY a.split_id, a.position, a.id"
     )
     with connection.cursor() as cursor, cursor.copy(f"COPY ({statement}) TO STDOUT") as copy:
         for row in copy:

@@ -15,7 +15,8 @@ MAX_NAME = 150
 class Options:
     """Cutting: so many images and megabytes in a task, so many images in one of its jobs (0: all in one).
 
-    `per_split` makes tasks of one split each. `name` is how the tasks' names begin; the project's name if empty.
+    `per_split` makes tasks of one split each. `name` is how the tasks' names begin; the project's name if empty. With
+    `from_bucket` CVAT reads the pictures from our bucket, where it can show them as they are meant.
     """
 
     images_per_task: int = 500
@@ -23,6 +24,7 @@ class Options:
     images_per_job: int = 0
     per_split: bool = True
     name: str = ""
+    from_bucket: bool = False
 
     def __post_init__(self) -> None:
         limits = {

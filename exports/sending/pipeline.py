@@ -7,10 +7,13 @@ link back, the `coco_id` of each shape.
 
 import time
 from collections.abc import Callable
+from itertools import zip_longest
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
 
+from accounts.errors import ServiceError
 from exports import connecting
 from exports.cvat import projecting
 from exports.cvat.client import Client
@@ -18,11 +21,14 @@ from exports.cvat.errors import NotFound
 from exports.models import CvatProject, CvatTask, ExportJob
 from exports.models.connections import new_link_key
 from exports.sending import labels, reporting
+from exports.sending.ahead import Zips
 from exports.sending.freezing import freeze
+from exports.sending.options import Options
 from exports.sending.places import page_of_project
 from exports.sending.tasking import Bench, TaskSender
 from exports.snapshots import Snapshot
 from projects import audit, jobs
+from projects.models import Task
 
 LOOK = 0.5  # seconds between two looks whether to stop, while waiting
 MAX_NAME = 256  # characters of a project's name in CVAT
@@ -35,7 +41,11 @@ def run(claim: jobs.Claim) -> dict[str, Any]:
     snapshot = Snapshot.of(job)
     if claim.task.attempt == 1:  # asked for anew: what was tried before does not count
         job.cvat_tasks.update(tries=0)
-    with connecting.told_plainly(), connecting.client_of(job.project, pause=pause_of(claim)) as client:
+    talking = connecting.client_of(job.project, pause=pause_of(claim))
+    from_bucket = Options.from_snapshot(job.filter_snapshot).from_bucket
+    with connecting.told_plainly(), talking as client, Zips(snapshot, ahead=not from_bucket) as zips:
+        if from_bucket:
+            _check_bucket(client)
         ours = prepare_project(client, job, snapshot, claim)
         bench = Bench(
             client=client,
@@ -45,23 +55,35 @@ def run(claim: jobs.Claim) -> dict[str, Any]:
             categories=snapshot.categories(),
             live=client.labels(int(ours.cvat_id or 0)),
             claim=claim,
+            zips=zips,
             subsets={task["number"]: task["split"] for task in snapshot.about()["tasks"]},
         )
         waiting = job.cvat_tasks.exclude(step__in=[CvatTask.Step.SENT, CvatTask.Step.EMPTY])
-        _send([TaskSender(bench, task) for task in waiting.order_by("number")])
+        _send([TaskSender(bench, task) for task in waiting.order_by("number")], zips, claim)
     return _finish(job, claim, snapshot)
 
 
-def _send(senders: list[TaskSender]) -> None:
-    """All tasks; while CVAT makes the frames of one, the images of the next are packed and sent."""
+def _send(senders: list[TaskSender], zips: Zips, claim: jobs.Claim) -> None:
+    """All tasks. While CVAT makes the frames of one, the next one's images go; while it takes the shapes of one, the
+    images of the next but one are packed."""
     before: TaskSender | None = None
-    for sender in senders:
+    for sender, after in zip_longest(senders, senders[1:]):
         sender.run(until=CvatTask.Step.MAKING)
+        if after is not None:
+            zips.prepare(after.task)
         if before is not None:
             before.run()
+            _count_anew(claim)
         before = sender
     if before is not None:
         before.run()
+
+
+def _count_anew(claim: jobs.Claim) -> None:
+    """Attempts are counted against work that gets nowhere: a task that arrived begins the count again."""
+    if claim.task.attempt > 1:
+        Task.objects.filter(pk=claim.id, fence=claim.task.fence).update(attempt=1)
+        claim.task.attempt = 1
 
 
 def pause_of(claim: jobs.Claim) -> Callable[[float], None]:
@@ -103,6 +125,16 @@ def prepare_project(client: Client, job: ExportJob, snapshot: Snapshot, claim: j
         ExportJob.objects.filter(pk=job.pk).update(cvat_project=ours)
         job.cvat_project = ours
     return ours
+
+
+def _check_bucket(client: Client) -> None:
+    number = settings.CVAT_CLOUD_STORAGE
+    bucket = client.bucket_of_storage(number) if number else ""
+    if not bucket or bucket != settings.S3_BUCKET:
+        raise ServiceError(
+            f"Cloud storage {number} in CVAT is the bucket {bucket!r}, ours is {settings.S3_BUCKET!r}: CVAT would not "
+            "find the pictures. Correct CVAT_CLOUD_STORAGE, or upload them."
+        )
 
 
 def _row_of(job: ExportJob, server: str, organization: str) -> CvatProject:

@@ -3,12 +3,14 @@
 from dataclasses import dataclass
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
 
 from accounts.errors import Conflict, ServiceError
 from accounts.models import User
 from annotations import query
 from exports import connecting
+from exports.cvat.account import Account, host_of
 from exports.models import CvatTask, ExportJob
 from exports.sending.freezing import Frozen, plan
 from exports.sending.options import Options
@@ -64,7 +66,7 @@ def start(*, user: User, project: Project, wanted: Wanted, options: Options) -> 
     The worker freezes what is chosen, first of all. Raises ServiceError where no CVAT is connected.
     """
     canonical = _check(user, project, wanted)
-    connecting.account_of(project)
+    _check_bucket(connecting.account_of(project), options)
     with transaction.atomic():
         task = jobs.create_task(project, Task.Kind.EXPORT, user)
         job = ExportJob.objects.create(
@@ -90,6 +92,7 @@ def dry_run(*, user: User, project: Project, wanted: Wanted, options: Options) -
     """What `start` would make; nothing is made, and CVAT is not asked."""
     _check(user, project, wanted)
     account = connecting.account_of(project)
+    _check_bucket(account, options)
     return Plan(project.name, account.web_url, plan(project, wanted, options))
 
 
@@ -151,6 +154,19 @@ def _check(user: User, project: Project, wanted: Wanted) -> str:
         find_split(project, wanted.split)
     check_sources(project, wanted.sources)
     return canonical
+
+
+def _check_bucket(account: Account, options: Options) -> None:
+    """Raise ServiceError where CVAT is asked to read our bucket and cannot."""
+    if not options.from_bucket:
+        return
+    if not (settings.CVAT_CLOUD_STORAGE and settings.S3_BUCKET):
+        text = "CVAT cannot read the pictures itself here: that takes S3 as storage, and CVAT_CLOUD_STORAGE."
+    elif host_of(account.url) != host_of(settings.CVAT_API_URL):
+        text = "CVAT_CLOUD_STORAGE is about the installation's CVAT, and this project has another one."
+    else:
+        return
+    raise ServiceError(text, fields={"from_bucket": [text]})
 
 
 def _locked(job: ExportJob) -> ExportJob:

@@ -1,10 +1,9 @@
 """One task in CVAT, from its row to its last shape: made, filled with images, mapped, drawn on, counted back."""
 
-import tempfile
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import IO, Any, BinaryIO, cast
 
 from django.conf import settings
 from django.db import connection, transaction
@@ -19,6 +18,7 @@ from exports.cvat.records import DataMeta, Label
 from exports.cvat.shapes import Shape
 from exports.models import CvatImage, CvatProject, CvatTask, ExportJob
 from exports.sending import labels, zipping
+from exports.sending.ahead import Zips
 from exports.sending.drawing import Drawing, Paper, draw
 from exports.sending.mirroring import mirror
 from exports.sending.options import Options
@@ -42,6 +42,7 @@ class Bench:
     categories: dict[int, FrozenCategory]
     live: list[Label]
     claim: jobs.Claim
+    zips: Zips
     subsets: dict[int, str]  # the split's name of each task, by number; "" for several
 
 
@@ -91,22 +92,23 @@ class TaskSender:
             self.task.name,
             int(self.bench.project.cvat_id or 0),
             self.task.back_link,
-            segment_size=Options.from_snapshot(self.bench.job.filter_snapshot).images_per_job,
+            segment_size=self.options.images_per_job,
             subset=self.bench.subsets[self.task.number].strip()[:MAX_SUBSET],
         )
         self._save(cvat_id=made.id, cvat_project=self.bench.project, step=Step.CREATED)
 
     def _upload(self) -> None:
-        with tempfile.TemporaryFile(dir=settings.FILE_UPLOAD_TEMP_DIR) as file:
-            zipped = self._zip(file)
-            if not zipped.sizes:
-                self.client.delete_task(self.cvat_id)
-                self._save(step=Step.EMPTY, cvat_id=None, message="No image of this task could be used.")
+        if self.options.from_bucket and not self.task.zip_sha256 and self._leave_in_bucket():
+            return
+        file, zipped = self._zip()
+        with file:
+            if not zipped.names:
+                self._be_empty()
                 return
             uploading.upload(
                 self.client,
                 self.cvat_id,
-                file,
+                cast(BinaryIO, file),
                 zipped.size_bytes,
                 upload_id=self.task.upload_id or None,
                 progress=lambda upload: self._uploaded(upload, zipped.size_bytes),
@@ -115,7 +117,7 @@ class TaskSender:
 
     def _start_making(self) -> None:
         self._progress("frames", 0)
-        rq_id = uploading.finish(self.client, self.cvat_id)
+        rq_id = self._finish()
         self._save(rq_id=rq_id or "", step=Step.MAKING)
 
     def _map_frames(self) -> None:
@@ -187,27 +189,57 @@ class TaskSender:
             raise Spoilt("it has not been made")
         return self.task.cvat_id
 
-    def _zip(self, file: Any) -> zipping.Zipped:
-        """The zip, the same bytes as an earlier turn's; what cannot be in it is said on the images' rows."""
-        rows = list(self.task.sent_images.order_by("place"))
-        known = None
-        if self.task.zip_sha256:
-            known = {row.place: (row.width, row.height) for row in rows if not row.problem}
-        zipped = zipping.build(
-            file,
-            self.bench.snapshot.images(self.task),
-            known=known,
-            progress=lambda done: self._progress("images", done, len(rows)),
+    @property
+    def options(self) -> Options:
+        """How the export is cut."""
+        return Options.from_snapshot(self.bench.job.filter_snapshot)
+
+    def _finish(self) -> str | None:
+        if not self.task.from_bucket:
+            return uploading.finish(self.client, self.cvat_id)
+        keys = [image.name for image in self._usable_images()]
+        return uploading.finish_from_storage(self.client, self.cvat_id, settings.CVAT_CLOUD_STORAGE, keys)
+
+    def _be_empty(self) -> None:
+        self.client.delete_task(self.cvat_id)
+        self._save(step=Step.EMPTY, cvat_id=None, message="No image of this task could be used.")
+
+    def _leave_in_bucket(self) -> bool:
+        """Have CVAT read the pictures itself; False where they need a zip after all."""
+        count = self.task.images
+        packed = zipping.in_bucket(
+            self.bench.snapshot.images(self.task), lambda done: self._progress("images", done, count)
         )
-        if known is not None:
-            if zipped.sha256 == self.task.zip_sha256:
-                return zipped
+        if packed is None:
+            return False
+        if not packed.names:
+            self._be_empty()
+            return True
+        with transaction.atomic():
+            _save_packed(list(self.task.sent_images.order_by("place")), packed)
+            self._save(from_bucket=True, step=Step.UPLOADED)
+        return True
+
+    def _zip(self) -> tuple[IO[bytes], zipping.Packed]:
+        """The zip, the same bytes as an earlier turn's; what cannot be in it is said on the images' rows."""
+        file, zipped, known = self.bench.zips.take(
+            self.task, lambda done: self._progress("images", done, self.task.images)
+        )
+        try:
+            self._keep(zipped, anew=known is None)
+        except BaseException:
+            file.close()
+            raise
+        return file, zipped
+
+    def _keep(self, zipped: zipping.Packed, *, anew: bool) -> None:
+        if anew:
+            with transaction.atomic():
+                _save_packed(list(self.task.sent_images.order_by("place")), zipped)
+                self._save(zip_sha256=zipped.sha256, zip_bytes=zipped.size_bytes, upload_id="")
+        elif zipped.sha256 != self.task.zip_sha256:
             self._save(zip_sha256="")
             raise Spoilt("pictures have changed since a part of them was sent")
-        with transaction.atomic():
-            _save_sizes(rows, zipped)
-            self._save(zip_sha256=zipped.sha256, zip_bytes=zipped.size_bytes, upload_id="")
-        return zipped
 
     def _uploaded(self, upload: uploading.Upload, size: int) -> None:
         if upload.id != self.task.upload_id:
@@ -222,7 +254,7 @@ class TaskSender:
         try:
             return waiting.wait_for_task(self.client, self.cvat_id, self.task.rq_id, limit=limit).size
         except waiting.RequestGone:  # cancelled, or lost with the server's memory: the images are still there
-            rq_id = uploading.finish(self.client, self.cvat_id)
+            rq_id = self._finish()
             self._save(rq_id=rq_id or "")
             if rq_id is None:
                 return self.client.task(self.cvat_id).size
@@ -270,7 +302,8 @@ class TaskSender:
         self._forget_upload(step=Step.PLANNED, tries=self.task.tries + 1, message=words)
 
     def _forget_upload(self, **changes: Any) -> None:
-        self._save(upload_id="", rq_id="", zip_sha256="", zip_bytes=0, size=0, sent=0, shapes=0, **changes)
+        nothing = {"upload_id": "", "rq_id": "", "zip_sha256": "", "zip_bytes": 0, "from_bucket": False}
+        self._save(**nothing, size=0, sent=0, shapes=0, **changes)
 
     def _progress(self, phase: str, done: int, total: int | None = None) -> None:
         self.bench.claim.progress(phase, done, total, f"Task {self.task.number} of {len(self.bench.subsets)}")
@@ -294,16 +327,17 @@ def _save_frames(task: CvatTask, frames: list[tuple[int, int]]) -> None:
         )
 
 
-def _save_sizes(rows: list[CvatImage], zipped: zipping.Zipped) -> None:
-    sizes = [zipped.sizes.get(row.name, (0, 0)) for row in rows]
+def _save_packed(rows: list[CvatImage], packed: zipping.Packed) -> None:
+    sizes = [packed.sizes.get(row.place, (0, 0)) for row in rows]
     with connection.cursor() as cursor:
         cursor.execute(
-            "UPDATE exports_cvatimage i SET problem = given.problem, width = given.width, height = given.height "
-            "FROM unnest(%s::bigint[], %s::text[], %s::integer[], %s::integer[]) AS given(id, problem, width, height) "
-            "WHERE i.id = given.id",
+            "UPDATE exports_cvatimage i SET name = given.name, problem = given.problem, width = given.width, "
+            "height = given.height FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::integer[], %s::integer[]) "
+            "AS given(id, name, problem, width, height) WHERE i.id = given.id",
             [
                 [row.pk for row in rows],
-                [zipped.problems.get(row.place, "") for row in rows],
+                [packed.names.get(row.place, row.name) for row in rows],
+                [packed.problems.get(row.place, "") for row in rows],
                 [width for width, _ in sizes],
                 [height for _, height in sizes],
             ],
@@ -320,8 +354,6 @@ def _element(shape: Shape) -> tuple[int, tuple[tuple[int, str], ...]]:
 
 def _notes(drawing: Drawing, foreign: int) -> str:
     notes = [f"Values of {name} stay here: {why}." for name, why in drawing.kept_here.items()]
-    if drawing.left_out:
-        notes.insert(0, f"{len(drawing.left_out):,} annotations were left out; the report says why.")
     if foreign:
         notes.append(f"{foreign:,} shapes that were not sent are in the task already.")
     return " ".join(notes)

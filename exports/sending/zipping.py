@@ -18,29 +18,41 @@ THREADS = 2  # pictures that are in memory at once, and one more
 
 
 @dataclass
-class Zipped:
-    """What is in a zip: the size in pixels of each frame by its name, and why images are not there, by their places."""
+class Packed:
+    """What CVAT is to get: name and size in pixels of each frame, and why images are left out, by their places."""
 
-    sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
+    names: dict[int, str] = field(default_factory=dict)
+    sizes: dict[int, tuple[int, int]] = field(default_factory=dict)
     problems: dict[int, str] = field(default_factory=dict)
-    sha256: str = ""
+    sha256: str = ""  # of the zip
     size_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    content: bytes  # as it is to be shown
+    size: tuple[int, int]
+    as_stored: bool
+
+
+_Seen = _Looked | BadImage
+_Known = dict[int, tuple[int, int]] | None
 
 
 def build(
     target: IO[bytes],
     images: Iterable[FrozenImage],
     *,
-    known: dict[int, tuple[int, int]] | None = None,
+    known: _Known = None,
     progress: Callable[[int], None] = lambda done: None,
-) -> Zipped:
+) -> Packed:
     """Write the zip, and read it again to the end.
 
     Each picture must have the checksum that was frozen, decode whole, and have the size that its record says; otherwise
     it is left out with the reason. `known` are the sizes of those that an earlier turn has decoded, by their places:
     only these are taken then, without decoding them again.
     """
-    done = Zipped()
+    done = Packed()
     wanted = ((place, image) for place, image in enumerate(images) if known is None or place in known)
     with zipfile.ZipFile(target, "w", allowZip64=True) as archive:
         for place, image, looked in _looked_at(wanted, known):
@@ -48,26 +60,44 @@ def build(
             if isinstance(looked, BadImage):
                 done.problems[place] = str(looked)
                 continue
-            content, size = looked
-            archive.writestr(_entry(image.name), content)
-            done.sizes[image.name] = size
+            archive.writestr(_entry(image.name), looked.content)
+            done.names[place], done.sizes[place] = image.name, looked.size
     _verify(target, done)
     return done
 
 
-def _looked_at(
-    images: Iterator[tuple[int, FrozenImage]], known: dict[int, tuple[int, int]] | None
-) -> Iterator[tuple[int, FrozenImage, tuple[bytes, tuple[int, int]] | BadImage]]:
+def in_bucket(images: Iterable[FrozenImage], progress: Callable[[int], None] = lambda done: None) -> Packed | None:
+    """The same pictures for CVAT to read from our bucket, by their storage keys.
+
+    None where one would not be shown as it is meant (turned by EXIF), or two images share one: then they need a zip.
+    """
+    done = Packed()
+    keys: set[str] = set()
+    for place, image, looked in _looked_at(iter(enumerate(images)), None):
+        progress(place)
+        if isinstance(looked, BadImage):
+            done.problems[place] = str(looked)
+            continue
+        if not looked.as_stored or image.uri in keys:
+            return None
+        keys.add(image.uri)
+        done.names[place], done.sizes[place] = image.uri, looked.size
+    return done
+
+
+def _looked_at(images: Iterator[tuple[int, FrozenImage]], known: _Known) -> Iterator[tuple[int, FrozenImage, _Seen]]:
     """The images in their order, read and decoded a few ahead; decoders leave Python to others meanwhile."""
 
-    def look(place: int, image: FrozenImage) -> tuple[bytes, tuple[int, int]] | BadImage:
+    def look(place: int, image: FrozenImage) -> _Seen:
         try:
-            content = as_recorded(_content(image), image)
-            return content, known[place] if known is not None else _size(content, image)
+            stored = _content(image)
+            content = as_recorded(stored, image)
+            size = known[place] if known is not None else _size(content, image)
+            return _Looked(content, size, as_stored=content is stored)
         except BadImage as error:
             return error
 
-    ahead: deque[tuple[int, FrozenImage, Future[tuple[bytes, tuple[int, int]] | BadImage]]] = deque()
+    ahead: deque[tuple[int, FrozenImage, Future[_Seen]]] = deque()
     with ThreadPoolExecutor(THREADS, thread_name_prefix="pictures") as pool:
         try:
             for place, image in images:
@@ -129,12 +159,12 @@ def _entry(name: str) -> zipfile.ZipInfo:
     return info
 
 
-def _verify(target: IO[bytes], done: Zipped) -> None:
+def _verify(target: IO[bytes], done: Packed) -> None:
     target.flush()
     done.size_bytes = target.tell()
     with zipfile.ZipFile(target) as archive:
         names = archive.namelist()
-        if archive.testzip() is not None or sorted(names) != sorted(done.sizes):
+        if archive.testzip() is not None or sorted(names) != sorted(done.names.values()):
             raise OSError("The zip of images cannot be read back as it was written.")
     target.seek(0)
     digest = hashlib.sha256()

@@ -8,6 +8,7 @@ from rest_framework import serializers
 
 from insights.metrics import METRICS, Figures, Metric, schema
 from insights.models import InsightView
+from insights.predictions.figures import Evaluation
 from insights.visualization import CHARTS, OPTIONS
 
 _ANY_FIGURES = {"oneOf": resolve_type_hint(Figures)["oneOf"], "nullable": True}
@@ -34,6 +35,11 @@ VISUALIZATION = {
 @extend_schema_field(_ANY_FIGURES)
 class FiguresField(serializers.JSONField):
     """Figures of whatever kind."""
+
+
+@extend_schema_field({**resolve_type_hint(Evaluation), "nullable": True})
+class EvaluationField(serializers.JSONField):
+    """An evaluation's figures."""
 
 
 @extend_schema_field(QUERY)
@@ -80,6 +86,19 @@ class ReadingSerializer(serializers.Serializer[Any]):
     stale = serializers.BooleanField(help_text="The project has changed since; fresh figures are on their way.")
     pending = serializers.BooleanField(help_text="There are no figures yet; they are on their way.")
     figures = FiguresField(allow_null=True)
+
+
+class EvaluationSerializer(serializers.Serializer[Any]):
+    """An evaluation of predictions as it was found. A fresh one is neither stale nor pending."""
+
+    source = serializers.CharField()  # type: ignore[assignment]
+    q = serializers.CharField(help_text="The query in its canonical form.")
+    revision = serializers.IntegerField(allow_null=True, help_text="Of the project, that it says how it was at.")
+    computed_at = serializers.DateTimeField(allow_null=True)
+    seconds = serializers.FloatField(allow_null=True, help_text="That making it took.")
+    stale = serializers.BooleanField(help_text="The project has changed since; a fresh one is on its way.")
+    pending = serializers.BooleanField(help_text="There is none yet; it is on its way.")
+    figures = EvaluationField(allow_null=True)
 
 
 class DashboardSerializer(serializers.Serializer[Any]):

@@ -14,6 +14,7 @@ insights: list[URLPattern | URLResolver] = [
     path("metrics/<str:name>/<str:form>", views.MetricFileView.as_view(), name="project-metric-file"),
     path("dashboard", views.DashboardView.as_view(), name="project-dashboard"),
     path("compare", views.CompareView.as_view(), name="project-compare"),
+    path("predictions", views.PredictionsView.as_view(), name="project-prediction-evaluation"),
     path("", include(of_project.urls)),
 ]
 

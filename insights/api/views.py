@@ -18,6 +18,7 @@ from insights.api import pictures, serializers
 from insights.metrics import METRICS, Metric
 from insights.models import InsightView
 from insights.plotting.plots import plot
+from insights.predictions import reading as predictions
 from insights.visualization import CHARTS, unknown_metric
 from projects.api.base import ProjectScoped
 from projects.models import Project
@@ -131,6 +132,27 @@ class CompareView(_Insights):
         a, b = (request.query_params[name] for name in ("a", "b"))
         found = comparison.compare(self.project, a, b)
         return Response(serializers.ComparisonSerializer({"a": a, "b": b, "metrics": found}).data)
+
+
+@extend_schema(tags=["insights"])
+class PredictionsView(_Insights):
+    """Predictions against people's annotations."""
+
+    @extend_schema(
+        operation_id="projects_insights_predictions",
+        parameters=[
+            OpenApiParameter("source", str, required=True, description="Whose predictions, such as yolo-v9."),
+            Q,
+        ],
+        responses=serializers.EvaluationSerializer,
+    )
+    def get(self, request: Request, project_pk: int) -> Response:
+        """COCO's average precision and recall of a source, by class, size and overlap, and where it is wrong.
+
+        Fresh if that comes soon; else the last one, marked as stale, or none yet (`pending`) while a worker makes it.
+        """
+        found = predictions.read(self.project, request.query_params.get("source", ""), self.q)
+        return Response(serializers.EvaluationSerializer(found).data)
 
 
 @extend_schema(tags=["insights"])

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from fractions import Fraction
+from math import lcm
 
 from annotations.query.tree import Compare, Is, Node, Not, Present, Term
 from insights.metrics.definition import Rows
@@ -35,6 +37,18 @@ class Scale:
     def sql(self, value: str, kind: str = "numeric") -> str:
         """The number of the bin, from 0; NULL for NULL."""
         return f"width_bucket({value}, ARRAY[{', '.join(map(str, self.edges))}]::{kind}[])"
+
+    def whole_sql(self, value: str, quotient: str = "") -> str:
+        """As `sql`, several times as fast, and exact too; values beyond 64 bits are a DataError.
+
+        Edges and values are multiplied until the edges are whole numbers, so only the whole part of a value counts.
+        `quotient` is what a value is divided by, if it is a quotient; edges are then greater than 0.
+        """
+        times = lcm(*(Fraction(edge).denominator for edge in self.edges))
+        edges = ", ".join(str(int(Fraction(edge) * times)) for edge in self.edges)
+        multiplied = value if times == 1 else f"{value} * {times}"
+        whole = f"div({multiplied}, {quotient})" if quotient else f"floor({multiplied})"
+        return f"width_bucket(({whole})::bigint, ARRAY[{edges}]::bigint[])"
 
     def range_of(self, number: int) -> tuple[Decimal | None, Decimal | None]:
         """From (included) and to (not included)."""

@@ -1,7 +1,6 @@
 """Metrics of bounding boxes: one pass for their sizes and shapes, and one for their places.
 
-The query language has no fields for a box's area, shape or relative place, so these bars have no query; widths
-and heights have.
+The query language has no field for a box's relative place, so the cells of the heat map have no query.
 """
 
 # ruff: noqa: S608 - put together from constants of this package; every value is a parameter
@@ -18,28 +17,40 @@ CELLS = 32  # of the heat map, in each direction
 SIDES = powers(2, 0, 13)  # pixels
 WIDTHS = Scale(SIDES, "bbox.w", suffix=" px", of_objects=True)
 HEIGHTS = Scale(SIDES, "bbox.h", suffix=" px", of_objects=True)
-SQUARE_SIDES = Scale(powers(4, 0, 13), shown=lambda edge: edge.sqrt(), suffix=" px")
+SQUARE_SIDES = Scale(powers(4, 0, 13), "bbox.area", shown=lambda edge: edge.sqrt(), suffix=" px", of_objects=True)
 ASPECTS = Scale(
-    ("0.1", "0.2", "0.25", "0.33", "0.4", "0.5", "0.67", "0.8", "1.25", "1.5", "2", "2.5", "3", "4", "5", "10")
+    ("0.1", "0.2", "0.25", "0.33", "0.4", "0.5", "0.67", "0.8", "1.25", "1.5", "2", "2.5", "3", "4", "5", "10"),
+    "bbox.aspect",
+    of_objects=True,
 )
 
 _PLACES = {"x": 0, "y": 1, "w": 2, "h": 3}
+_FAST = "(a.bbox -> {0})::numeric"
+# A JSON array may hold anything; PostgreSQL looks at the element only where it is a number.
+_CAREFUL = f"CASE WHEN jsonb_typeof(a.bbox -> {{0}}) = 'number' THEN {_FAST} END"
+# For the places of centres, which are counted with 64 bits.
+_BOUNDED = _CAREFUL.replace(_FAST, f"LEAST(GREATEST({_FAST}, -1e15), 1e15)")
 
 
 def _measure(selection: Selection, metrics: Sequence[Metric]) -> dict[str, Figures]:
+    # The cast to a number fails on what is none, and to ask before costs as much again: so that is done after.
+    fast, careful = (_source(selection, metrics, number) for number in (_FAST, _CAREFUL))
+    return passes.measure(selection, metrics, fast, careful)
+
+
+def _source(selection: Selection, metrics: Sequence[Metric], number: str) -> str:
     needed = {name for metric in metrics for name in _NEEDED[metric.name]}
-    # A JSON array may hold anything; PostgreSQL looks at the element only where it is a number. OFFSET 0 keeps the
-    # planner from copying these expressions to every place where a value is used.
-    columns = [
-        f"CASE WHEN jsonb_typeof(a.bbox -> {place}) = 'number' THEN (a.bbox -> {place})::numeric END AS {name}"
-        for name, place in _PLACES.items()
-        if name in needed
-    ]
+    if number is _CAREFUL and "width" in needed:
+        number = _BOUNDED
+    columns = [f"{number.format(place)} AS {name}" for name, place in _PLACES.items() if name in needed]
     rows = selection.annotations
     if "width" in needed:
         columns += ["i.width", "i.height"]
         rows = f"annotations_annotation a JOIN i ON i.id = a.image_id WHERE {selection.of_project}"
-    return passes.measure(selection, metrics, f"(SELECT {', '.join(columns)} FROM {rows} OFFSET 0) AS box")
+    # OFFSET 0 keeps the planner from copying an expression to every place where its value is used. The heat map uses
+    # each but once, and without it, it can be counted in parallel.
+    once = all(metric.name == "box_centres" for metric in metrics) and number is _FAST
+    return f"(SELECT {', '.join(columns)} FROM {rows}{'' if once else ' OFFSET 0'}) AS box"
 
 
 BOXES = Family("boxes", _measure)
@@ -48,11 +59,14 @@ CENTRES = Family("box_centres", _measure)
 
 
 def _cell(start: str, length: str, size: str) -> str:
-    """The cell of a box's centre; centres outside of the image count to the cell at the border."""
-    # Whole numbers from here on: numeric division takes several times as long. The bound keeps within 64 bits.
-    centre = f"trunc(LEAST(GREATEST((2 * {start} + {length}) * {CELLS // 2}, 0), {2**53}))::bigint / {size}"
-    # LEAST and GREATEST pass over NULL, so it is asked for.
-    return f"CASE WHEN {size} > 0 AND {start} + {length} IS NOT NULL THEN LEAST({CELLS - 1}, {centre})::int END"
+    """The cell of a box's centre; centres outside of the image count to the cell at the border.
+
+    Whole numbers are divided, because numeric division takes several times as long. width_bucket keeps NULL, which
+    LEAST and GREATEST do not.
+    """
+    centre = f"trunc((2 * {start} + {length}) * {CELLS // 2})"
+    edges = ", ".join(map(str, range(1, CELLS)))
+    return f"width_bucket({centre}::bigint / CASE WHEN {size} > 0 THEN {size} END, ARRAY[{edges}]::bigint[])"
 
 
 def _centres(selection: Selection, rows: Rows) -> Grid:
@@ -74,21 +88,25 @@ METRICS = (
     Metric(
         "box_sizes", "Box sizes", "Square root of width times height of the boxes, in pixels.",
         "histogram", "annotations", BOXES, params={"edges": listed(SIDES)},
-        keys=(SQUARE_SIDES.sql("w * h"),),
+        keys=(SQUARE_SIDES.whole_sql("w * h"),),
+        careful_keys=(SQUARE_SIDES.sql("w * h"),),
         build=histogram(SQUARE_SIDES, "annotations", "square root of the box's area (pixels)"),
     ),
     Metric(
         "box_widths", "Box widths", "Widths of the boxes, in pixels.", "histogram", "annotations", BOXES,
-        params={"edges": listed(SIDES)}, keys=(WIDTHS.sql("w"),), build=histogram(WIDTHS, "annotations", "pixels"),
+        params={"edges": listed(SIDES)}, keys=(WIDTHS.whole_sql("w"),),
+        careful_keys=(WIDTHS.sql("w"),), build=histogram(WIDTHS, "annotations", "pixels"),
     ),
     Metric(
         "box_heights", "Box heights", "Heights of the boxes, in pixels.", "histogram", "annotations", BOXES,
-        params={"edges": listed(SIDES)}, keys=(HEIGHTS.sql("h"),), build=histogram(HEIGHTS, "annotations", "pixels"),
+        params={"edges": listed(SIDES)}, keys=(HEIGHTS.whole_sql("h"),),
+        careful_keys=(HEIGHTS.sql("h"),), build=histogram(HEIGHTS, "annotations", "pixels"),
     ),
     Metric(
         "box_aspects", "Box shapes", "Width divided by height of the boxes; 1 is a square, below it upright.",
         "histogram", "annotations", BOXES, params={"edges": listed(ASPECTS.edges)},
-        keys=(ASPECTS.sql("CASE WHEN h > 0 THEN w / h END"),),
+        keys=(ASPECTS.whole_sql("w", "CASE WHEN h > 0 THEN h END"),),
+        careful_keys=(ASPECTS.sql("CASE WHEN h > 0 THEN w / h END"),),
         build=histogram(ASPECTS, "annotations", "width / height"),
     ),
     Metric(

@@ -6,8 +6,11 @@ Categories are told apart by name, as the query language does: two splits may nu
 # ruff: noqa: S608 - put together from constants of this package; every value is a parameter
 
 import math
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
 
 from annotations.models import Category
 from annotations.query.tree import Is, Not, Present, Term
@@ -18,93 +21,117 @@ from insights.metrics.selection import Selection
 
 TOGETHER = 30  # classes of the co-occurrence matrix: the most frequent ones, by images
 
-# Every image with each of its categories once. `c` gives the lowest id of a name to all categories of that name.
-_PAIRS = """
-    , c AS (
-        SELECT id, min(id) OVER (PARTITION BY name) AS named, supercategory FROM annotations_category
-        WHERE project_id = {project:d}
-    ), pairs AS (
-        SELECT a.image_id, a.category_id, a.split_id, count(*) AS number FROM {annotations}
-        GROUP BY a.category_id, a.image_id, a.split_id
-    )
+_COUNTS = """
+    SELECT counted.category_id, s.name, counted.number
+    FROM (SELECT a.category_id, a.split_id, count(*) AS number FROM {annotations} GROUP BY 1, 2) AS counted
+    LEFT JOIN assets_split s ON s.id = counted.split_id
 """
-_CLASSES = """
-    SELECT 'classes', {name}::text, s.name, sum(number)::bigint, {images} FROM pairs LEFT JOIN c ON c.id = category_id
-    LEFT JOIN assets_split s ON s.id = split_id GROUP BY 2, 3
+# Each class of each image once, straight from the index on (project, category, image) where all images are meant.
+_IMAGES = """
+    SELECT category_id, count(*) FROM (SELECT a.category_id, a.image_id FROM {annotations} GROUP BY 1, 2) AS pairs
+    GROUP BY 1
 """
-_SUPERCATEGORIES = """
-    SELECT 'supercategories', supercategory, NULL, sum(number)::bigint, count(*)
-    FROM (
-        SELECT supercategory, image_id, sum(number) AS number FROM pairs LEFT JOIN c ON c.id = category_id
-        GROUP BY supercategory, image_id
-    ) AS above GROUP BY supercategory
+# Images by name, for the names that several categories share.
+_IMAGES_OF_SHARED = """
+    , c AS (SELECT unnest(%s::bigint[]) AS id, unnest(%s::text[]) AS name)
+    SELECT c.name, count(DISTINCT a.image_id) FROM c, {annotations} AND a.category_id = c.id GROUP BY 1
 """
-_TOGETHER = """
-    SELECT 'co_occurrence', one.named::text, other.named::text, count(*), 0 FROM named AS one
-    JOIN named AS other ON other.image_id = one.image_id AND other.named >= one.named
-    GROUP BY one.named, other.named
+# For each image a bit for everything that is on it, and how many images have the same bits. Of a million images there
+# are far fewer such rows than there are pairs of an image and a class.
+_MASKS = """
+    , c AS (SELECT unnest(%s::bigint[]) AS id, {bits}), images AS MATERIALIZED (
+        SELECT a.image_id, {masks} FROM c, {annotations} AND a.category_id = c.id GROUP BY 1
+    ) {counts}
 """
-# `distinct` is needed only where two categories share a name: otherwise pairs are distinct already.
-_NAMED = """
-    , every AS MATERIALIZED (SELECT {distinct} image_id, named FROM pairs JOIN c ON c.id = category_id),
-    named AS MATERIALIZED (
-        SELECT image_id, named FROM every
-        WHERE named IN (SELECT named FROM every GROUP BY named ORDER BY count(*) DESC, named LIMIT {limit:d})
-    )
-"""
-# Without the other metrics of the pass, pairs would be a detour.
-_ONLY_SUPERCATEGORIES = """
-    , c AS (SELECT id, supercategory FROM annotations_category WHERE project_id = {project:d})
-    SELECT supercategory, NULL, count(*), count(DISTINCT image_id)
-    FROM (SELECT a.category_id, a.image_id FROM {annotations}) AS a LEFT JOIN c ON c.id = a.category_id GROUP BY 1
-"""
+BITS = 62  # of a bigint, so that none is its sign
+
+Named = dict[int | None, str | None]
+Bits = dict[int, int]  # {category: the bit that it sets}
+Ints = NDArray[np.int64]
 
 
 def _measure(selection: Selection, metrics: Sequence[Metric]) -> dict[str, Figures]:
     wanted = {metric.name for metric in metrics}
     categories = list(Category.objects.filter(project=selection.project).values_list("id", "name", "supercategory"))
-    if wanted == {"imbalance"}:
-        rows = selection.rows(f"SELECT a.category_id, count(*) FROM {selection.annotations} GROUP BY a.category_id")
-        names = {pk: name for pk, name, _ in categories}
-        return {"imbalance": _imbalance(_added((names.get(pk), number) for pk, number in rows), categories)}
-    if wanted == {"supercategories"}:
-        sql = _ONLY_SUPERCATEGORIES.format(project=selection.project.pk, annotations=selection.annotations)
-        return {"supercategories": _supercategories(selection, selection.rows(sql))}
-    found = _read(selection, wanted, unique=len({name for _, name, _ in categories}) == len(categories))
-    lowest: dict[str, int] = {}
-    for pk, name, _ in categories:
-        lowest[name] = min(pk, lowest.get(name, pk))
-    names = {pk: name for name, pk in lowest.items()}
-    classes = [(names.get(int(key)) if key else None, *rest) for key, *rest in found["classes"]]
+    names: Named = {None: None} | {pk: name for pk, name, _ in categories}
     figures: dict[str, Figures] = {}
+    counts: Rows = []
+    if wanted - {"co_occurrence"}:
+        counts = _counts(selection, by_split="classes" in wanted)
+    images: dict[str | None, int] = {}
+    if wanted & {"classes", "co_occurrence"}:
+        images = _images(selection, names)
     if "classes" in wanted:
-        figures["classes"] = _classes(selection, classes, names.values())
-    if "supercategories" in wanted:
-        figures["supercategories"] = _supercategories(selection, found["supercategories"])
-    if "imbalance" in wanted:
-        figures["imbalance"] = _imbalance(_added((name, number) for name, _, number, _ in classes), categories)
+        figures["classes"] = _classes(selection, counts, names, images)
+    labels = _together(images, names) if "co_occurrence" in wanted else []
+    place = {name: bit for bit, name in enumerate(labels)}
+    above: Named = {None: None} | {pk: name for pk, _, name in categories}
+    known = sorted({name for _, _, name in categories}) if "supercategories" in wanted else []
+    parts = [known[start : start + BITS] for start in range(0, len(known), BITS)]
+    of_images = _masks(
+        selection,
+        [
+            *([{pk: place[name] for pk, name in names.items() if pk and name in place}] if labels else []),
+            *({pk: part.index(name) for pk, _, name in categories if name in part} for part in parts),
+        ],
+    )
     if "co_occurrence" in wanted:
-        figures["co_occurrence"] = _co_occurrence(selection, found["co_occurrence"], names)
+        found = of_images.pop(0) if labels else (np.empty(0, np.int64), np.empty(0, np.int64))
+        figures["co_occurrence"] = _co_occurrence(selection, labels, *found)
+    if "supercategories" in wanted:
+        numbers = _added((above.get(pk), number) for pk, _, number in counts)
+        on = {
+            name: int(many[(masks >> bit) & 1 == 1].sum())
+            for part, (masks, many) in zip(parts, of_images, strict=True)
+            for bit, name in enumerate(part)
+        }
+        figures["supercategories"] = _supercategories(selection, numbers, on)
+    if "imbalance" in wanted:
+        figures["imbalance"] = _imbalance(_added((names.get(pk), number) for pk, _, number in counts), categories)
     return figures
 
 
-def _read(selection: Selection, wanted: set[str], *, unique: bool) -> dict[str, Rows]:
-    parts = []
-    if wanted & {"classes", "imbalance"}:
-        # Where no two categories share a name, an image is in one pair of a category only.
-        images = "count(*)" if unique else "count(DISTINCT image_id)"
-        parts.append(_CLASSES.format(images=images, name="category_id" if unique else "named"))
-    if "supercategories" in wanted:
-        parts.append(_SUPERCATEGORIES)
-    named = ""
-    if "co_occurrence" in wanted:
-        parts.append(_TOGETHER)
-        named = _NAMED.format(limit=TOGETHER, distinct="" if unique else "DISTINCT")
-    pairs = _PAIRS.format(project=selection.project.pk, annotations=selection.annotations)
-    found: dict[str, Rows] = {"classes": [], "supercategories": [], "co_occurrence": []}
-    for metric, *row in selection.rows(pairs + named + " UNION ALL ".join(parts)):
-        found[metric].append(tuple(row))
-    return found
+def _counts(selection: Selection, *, by_split: bool) -> Rows:
+    """(category, split, annotations)."""
+    if by_split:
+        return selection.rows(_COUNTS.format(annotations=selection.annotations))
+    return selection.rows(f"SELECT a.category_id, NULL, count(*) FROM {selection.annotations} GROUP BY a.category_id")
+
+
+def _images(selection: Selection, names: Named) -> dict[str | None, int]:
+    """How many images each class is on."""
+    rows = selection.rows(_IMAGES.format(annotations=selection.annotations))
+    images = {names.get(pk): number for pk, number in rows}
+    times = Counter(names.values())
+    shared = {pk: name for pk, name in names.items() if times[name] > 1}
+    if shared:
+        sql = _IMAGES_OF_SHARED.format(annotations=selection.annotations)
+        images.update(selection.rows(sql, [list(shared), list(shared.values())]))
+    return images
+
+
+def _masks(selection: Selection, sets: Sequence[Bits]) -> list[tuple[Ints, Ints]]:
+    """For each set of bits: which of them images have, and how many images have just those. One look at annotations."""
+    if not sets:
+        return []
+    ids = sorted({pk for bits in sets for pk in bits})
+    numbered = range(len(sets))
+    sql = _MASKS.format(
+        annotations=selection.annotations,
+        bits=", ".join(f"unnest(%s::bigint[]) AS bit{number}" for number in numbered),
+        masks=", ".join(f"bit_or(c.bit{number}) AS mask{number}" for number in numbered),
+        counts=" UNION ALL ".join(f"SELECT {n}, mask{n}, count(*) FROM images GROUP BY mask{n}" for n in numbered),
+    )
+    set_bits = [[1 << bits[pk] if pk in bits else 0 for pk in ids] for bits in sets]
+    found = np.array(selection.rows(sql, [ids, *set_bits]), dtype=np.int64).reshape(-1, 3)
+    return [(found[found[:, 0] == number, 1], found[found[:, 0] == number, 2]) for number in numbered]
+
+
+def _together(images: Mapping[str | None, int], names: Named) -> list[str]:
+    """The classes that are on most images; of equals, those with the lowest keys. In order, equals by name."""
+    first = {name: pk or 0 for pk, name in sorted(names.items(), key=lambda each: each[0] or 0, reverse=True)}
+    most = sorted((name for name in images if name is not None), key=lambda name: (-images[name], first[name]))
+    return sorted(most[:TOGETHER], key=lambda name: (-images[name], name))
 
 
 def _added(counts: Iterable[tuple[str | None, int]]) -> dict[str | None, int]:
@@ -114,52 +141,45 @@ def _added(counts: Iterable[tuple[str | None, int]]) -> dict[str | None, int]:
     return added
 
 
-def _classes(selection: Selection, rows: Iterable[Sequence[Any]], names: Iterable[str]) -> Bars:
+def _classes(selection: Selection, counts: Rows, names: Named, images: Mapping[str | None, int]) -> Bars:
     bars: dict[str | None, Bar] = {}
-    for name in names:
-        q = selection.narrowed(Term("category", Is(name)))
-        bars[name] = bar(name, 0, q, images=0, parts={})
-    bars[None] = bar("", 0, selection.with_object(Not(Term("category", Present()))), images=0, parts={})
-    for name, split, number, images in rows:
-        each = bars[name]
+    for name in dict.fromkeys(names.values()):
+        condition = Not(Term("category", Present())) if name is None else Term("category", Is(name))
+        q = selection.with_object(condition) if name is None else selection.narrowed(condition)
+        bars[name] = bar(name or "", 0, q, images=images.get(name, 0), parts={})
+    for category, split, number in counts:
+        each = bars[names.get(category)]
         each["count"] += number
-        each["images"] += images
         each["parts"][split or ""] = each["parts"].get(split or "", 0) + number
     without = bars.pop(None)
     total = sum(each["count"] for each in bars.values()) + without["count"]
     return ranked(bars.values(), "annotations", total, {"count": without["count"], "q": without["q"]})
 
 
-def _supercategories(selection: Selection, rows: Rows) -> Bars:
-    bars, missing, total = [], 0, 0
-    for name, _, number, images in rows:
-        total += number
-        if name is None:
-            missing = number
-        else:
-            bars.append(bar(name, number, selection.narrowed(Term("supercategory", Is(name))), images=images))
+def _supercategories(selection: Selection, counts: Mapping[str | None, int], images: Mapping[str, int]) -> Bars:
+    bars = [
+        bar(name, number, selection.narrowed(Term("supercategory", Is(name))), images=images[name])
+        for name, number in counts.items()
+        if name is not None
+    ]
     none = selection.with_object(Not(Term("category", Present())))
-    return ranked(bars, "annotations", total, {"count": missing, "q": none})
+    return ranked(bars, "annotations", sum(counts.values()), {"count": counts.get(None, 0), "q": none})
 
 
-def _co_occurrence(selection: Selection, rows: Rows, names: dict[int, str]) -> Grid:
-    pairs = {(int(one), int(other)): number for one, other, number, _ in rows}
-    own = {one: number for (one, other), number in pairs.items() if one == other}
-    order = sorted(own, key=lambda pk: (-own[pk], names[pk]))
-    place = {pk: number for number, pk in enumerate(order)}
-    labels = [names[pk] for pk in order]
+def _co_occurrence(selection: Selection, labels: Sequence[str], masks: Ints, numbers: Ints) -> Grid:
+    on_image = (masks[:, None] >> np.arange(len(labels))) & 1
+    together = on_image.T @ (on_image * numbers[:, None])
     cells = []
-    for (one, other), number in pairs.items():
-        x, y = sorted((place[one], place[other]))
+    for x, y in zip(*np.nonzero(np.triu(together)), strict=True):
         q = selection.narrowed(*(Term("category", Is(labels[each])) for each in dict.fromkeys((x, y))))
-        cells.append((x, y, number, q))
+        cells.append((int(x), int(y), int(together[x, y]), q))
     return {
         "kind": "grid",
         "unit": "images",
-        "total": sum(pairs.values()),
-        "x": {"title": "class", "labels": labels},
-        "y": {"title": "class", "labels": labels},
-        "cells": [{"x": x, "y": y, "count": number, "q": q} for x, y, number, q in sorted(cells, key=lambda c: c[:2])],
+        "total": sum(number for _, _, number, _ in cells),
+        "x": {"title": "class", "labels": list(labels)},
+        "y": {"title": "class", "labels": list(labels)},
+        "cells": [{"x": x, "y": y, "count": number, "q": q} for x, y, number, q in cells],
         "missing": {"count": 0, "q": None},
     }
 

@@ -8,7 +8,7 @@ from insights.metrics.figures import Figures, Unit
 from insights.metrics.selection import Selection
 
 # Raised when any metric counts otherwise than before: figures kept from an older version are then not used.
-VERSION = 1
+VERSION = 2
 BARS = 200  # bars of a metric; what is beyond them is counted together
 
 Rows = list[tuple[Any, ...]]
@@ -39,4 +39,5 @@ class Metric:
     family: Family
     params: Mapping[str, Any] = field(default_factory=dict)
     keys: tuple[str, ...] = ()
+    careful_keys: tuple[str, ...] = ()  # where `keys` fail on what is too large or no number
     build: Callable[[Selection, Rows], Figures] | None = None

@@ -50,8 +50,11 @@ def _line(selection: Selection, unit: Unit, field: str, rows: Rows) -> Line:
 
 
 def _point(selection: Selection, unit: Unit, field: str, day: date, number: int) -> Point:
-    # Only images have times in the query language.
-    q = selection.narrowed(Term(field, Is(Moment(day.isoformat())))) if unit == "images" else None
+    on_the_day = Is(Moment(day.isoformat()))
+    if unit == "images":
+        q = selection.narrowed(Term(field, on_the_day))
+    else:
+        q = selection.with_object(Term(f"annotation.{field}", on_the_day))
     return {"day": day.isoformat(), "count": number, "q": q}
 
 

@@ -10,7 +10,7 @@ from insights.metrics.selection import Selection
 
 _LEAKS = """
     , shared AS (
-        SELECT checksum FROM i WHERE checksum <> '' GROUP BY checksum HAVING count(DISTINCT split_id) > 1
+        SELECT checksum FROM i WHERE checksum <> '' GROUP BY checksum HAVING min(split_id) <> max(split_id)
     )
     SELECT checksum, s.name, count(*), min(file_name) FROM shared JOIN i USING (checksum)
     JOIN assets_split s ON s.id = i.split_id GROUP BY checksum, s.name
@@ -28,10 +28,11 @@ def _measure(selection: Selection, metrics: Sequence[Metric]) -> dict[str, Figur
             continue
         parts.setdefault(checksum, {})[split] = number
         names[checksum] = min(names.get(checksum, file_name or ""), file_name or "")
-    bars = [
-        bar(names[key] or key[:12], sum(splits.values()), selection.narrowed(Term("checksum", Is(key))), parts=splits)
-        for key, splits in parts.items()
-    ]
+    found = [(sum(splits.values()), names[key] or key[:12], key) for key, splits in parts.items()]
+    found.sort(key=lambda each: (-each[0], each[1]))
+    # There may be as many as there are images: queries are made for those that are shown.
+    asked = {key: selection.narrowed(Term("checksum", Is(key))) for _, _, key in found[:BARS]}
+    bars = [bar(label, number, asked.get(key), parts=parts[key]) for number, label, key in found]
     return {"split_leakage": ranked(bars, "images", total)}
 
 

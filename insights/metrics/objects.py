@@ -61,13 +61,15 @@ METRICS = (
     Metric(
         "object_sizes", "Object sizes, as COCO counts them",
         "By the annotation's `area` in square pixels: small below 32 x 32, large from 96 x 96, medium between.",
-        "bars", "annotations", OBJECTS, params={"edges": [SMALL, LARGE]}, keys=(SIZES.sql("a.area"),), build=_sizes,
+        "bars", "annotations", OBJECTS, params={"edges": [SMALL, LARGE]}, keys=(SIZES.whole_sql("a.area"),),
+        careful_keys=(SIZES.sql("a.area"),), build=_sizes,
     ),
     Metric(
         "object_areas", "Object sizes",
         "Square root of the annotation's `area`: the side, in pixels, of a square as large as the object.",
         "histogram", "annotations", OBJECTS, params={"edges": [2.0**k for k in range(14)]},
-        keys=(SQUARE_SIDES.sql("a.area"),), build=_hist(SQUARE_SIDES, "square root of the area (pixels)"),
+        keys=(SQUARE_SIDES.whole_sql("a.area"),), careful_keys=(SQUARE_SIDES.sql("a.area"),),
+        build=_hist(SQUARE_SIDES, "square root of the area (pixels)"),
     ),
     Metric(
         "origin", "Made by people and by machines", "How many annotations people made, and how many machines.",
@@ -80,6 +82,7 @@ METRICS = (
     Metric(
         "scores", "Scores", "Confidence of whatever made the annotations.",
         "histogram", "annotations", OBJECTS, params={"edges": listed(SCORES.edges)},
-        keys=(SCORES.sql("a.score"),), build=_hist(SCORES, "score"),
+        keys=(SCORES.whole_sql("a.score"),), careful_keys=(SCORES.sql("a.score"),),
+        build=_hist(SCORES, "score"),
     ),
 )  # fmt: skip

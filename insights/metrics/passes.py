@@ -8,14 +8,24 @@ parallel and with one look at each row, and these counts, far fewer than the row
 
 from collections.abc import Sequence
 
+from django.db import DataError, transaction
+
 from insights.metrics.definition import Metric, Rows
 from insights.metrics.figures import Figures
 from insights.metrics.selection import Selection
 
 
-def measure(selection: Selection, metrics: Sequence[Metric], source: str) -> dict[str, Figures]:
-    """The figures of metrics with `keys`; `source` is what follows FROM."""
-    found = count_by_keys(selection, [metric.keys for metric in metrics], source)
+def measure(selection: Selection, metrics: Sequence[Metric], source: str, careful: str = "") -> dict[str, Figures]:
+    """The figures of metrics with `keys`; `source` is what follows FROM.
+
+    If PostgreSQL meets a value that is too large or no number, it is done again with `careful_keys` and `careful`.
+    """
+    try:
+        with transaction.atomic():
+            found = count_by_keys(selection, [metric.keys for metric in metrics], source)
+    except DataError:
+        keys = [metric.careful_keys or metric.keys for metric in metrics]
+        found = count_by_keys(selection, keys, careful or source)
     return {
         metric.name: metric.build(selection, rows)
         for metric, rows in zip(metrics, found, strict=True)

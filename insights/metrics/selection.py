@@ -38,7 +38,8 @@ class Selection:
         if self._images is None:
             rows = query.filter_images(ImageAsset.objects.order_by(), self.project, self.tree)
             self._images = rows.values(*IMAGE_COLUMNS).query.sql_with_params()
-        return f"WITH i AS ({self._images[0]})"
+        # All images are read as often as a statement names them: that is less than writing them down first.
+        return f"WITH i AS {'NOT MATERIALIZED ' if self.is_all else ''}({self._images[0]})"
 
     @property
     def annotation_tables(self) -> str:

@@ -23,17 +23,30 @@ _NAMES = """
     UNION ALL
     SELECT NULL, count(*), count(*) FILTER (WHERE COALESCE({column}, '{{}}') = '{{}}') FROM {tables} WHERE {where}
 """
-# How many annotations there are and how many have attributes, then how many have each key.
+# The same of images, which have their own issues and those of their annotations.
+_IMAGE_ISSUES = """
+    , named AS MATERIALIZED (
+        SELECT i.id, name FROM i, unnest(i.issues) AS name
+        UNION SELECT a.image_id, name FROM {tables}, unnest(a.issues) AS name WHERE {where} AND a.issues IS NOT NULL
+    )
+    SELECT name, count(*) AS number, 0 AS without FROM named GROUP BY name
+    UNION ALL SELECT NULL, count(*), count(*) - (SELECT count(DISTINCT id) FROM named) FROM i
+"""
+# How many annotations there are and how many have attributes, then how many have each key. Annotations with the same
+# attributes are taken apart together: a thousand labels "occluded" are one document.
 _KEYS = """
-    , pairs AS (
-        SELECT a.id, pair.key, pair.value FROM {tables} CROSS JOIN LATERAL jsonb_each(
-            CASE jsonb_typeof(a.attributes) WHEN 'object' THEN a.attributes ELSE '{{}}' END
-        ) AS pair WHERE {where} AND a.attributes IS NOT NULL
+    , alike AS MATERIALIZED (
+        SELECT row_number() OVER () AS id, attributes, number
+        FROM (SELECT a.attributes, count(*) AS number FROM {tables} WHERE {where} GROUP BY a.attributes) AS grouped
+    ), pairs AS (
+        SELECT alike.id, pair.key, pair.value, alike.number FROM alike CROSS JOIN LATERAL jsonb_each(
+            CASE jsonb_typeof(alike.attributes) WHEN 'object' THEN alike.attributes ELSE '{{}}' END
+        ) AS pair
     ) {values}
-    SELECT NULL AS key, NULL AS value, count(*) AS number,
-        count(*) FILTER (WHERE jsonb_typeof(a.attributes) = 'object' AND a.attributes <> '{{}}') AS some
-    FROM {tables} WHERE {where}
-    UNION ALL SELECT key, NULL, count(*), 0 FROM pairs GROUP BY key
+    SELECT NULL AS key, NULL AS value, COALESCE(sum(number), 0)::bigint AS number, COALESCE(
+        sum(number) FILTER (WHERE jsonb_typeof(attributes) = 'object' AND attributes <> '{{}}'), 0
+    )::bigint AS some FROM alike
+    UNION ALL SELECT key, NULL, sum(number)::bigint, 0 FROM pairs GROUP BY key
 """
 # A key's values: scalars, and scalars within an array, each once for an annotation. Only arrays are taken apart.
 _LABEL = """CASE jsonb_typeof({value}) WHEN 'number' THEN trim_scale(({value})::numeric)::text WHEN 'null' THEN 'null'
@@ -45,12 +58,12 @@ _VALUES = """
         FROM (
             SELECT key, LABEL_OF_VALUE AS value, number
             FROM (
-                SELECT key, value, count(*) AS number FROM pairs
+                SELECT key, value, sum(number) AS number FROM pairs
                 WHERE jsonb_typeof(value) NOT IN ('object', 'array') GROUP BY key, value
             ) AS scalars
             UNION ALL
-            SELECT key, value, count(*) FROM (
-                SELECT DISTINCT id, key, LABEL_OF_ELEMENT AS value
+            SELECT key, value, sum(number) FROM (
+                SELECT DISTINCT id, key, LABEL_OF_ELEMENT AS value, number
                 FROM pairs CROSS JOIN LATERAL jsonb_array_elements(
                     CASE jsonb_typeof(value) WHEN 'array' THEN value ELSE '[]' END
                 ) AS element WHERE jsonb_typeof(element) NOT IN ('object', 'array')
@@ -72,22 +85,19 @@ _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 
 
 def _tags(selection: Selection, metrics: Sequence[Metric]) -> dict[str, Figures]:
-    return {"tags": _of_images(selection, "tag", "i.tags")}
+    rows = selection.rows(_NAMES.format(tables="i", where="TRUE", column="i.tags"))
+    return {"tags": _names(rows, "tag", "images", selection.narrowed)}
 
 
 def _image_issues(selection: Selection, metrics: Sequence[Metric]) -> dict[str, Figures]:
-    return {"image_issues": _of_images(selection, "issue", "i.issues")}
+    rows = selection.rows(_IMAGE_ISSUES.format(tables=selection.annotation_tables, where=selection.of_project))
+    return {"image_issues": _names(rows, "issue", "images", selection.narrowed)}
 
 
 def _annotation_issues(selection: Selection, metrics: Sequence[Metric]) -> dict[str, Figures]:
     tables, where = selection.annotation_tables, selection.of_project
     rows = selection.rows(_NAMES.format(tables=tables, where=where, column="a.issues"))
     return {"annotation_issues": _names(rows, "annotation.issue", "annotations", selection.with_object)}
-
-
-def _of_images(selection: Selection, field: str, column: str) -> Bars:
-    rows = selection.rows(_NAMES.format(tables="i", where="TRUE", column=column))
-    return _names(rows, field, "images", selection.narrowed)
 
 
 def _names(rows: Rows, field: str, unit: Literal["images", "annotations"], narrowed: Callable[..., str | None]) -> Bars:
@@ -163,7 +173,8 @@ METRICS = (
         "tags", "Tags", "How many images each tag has.", "bars", "images", Family("tags", _tags), params={"bars": BARS}
     ),
     Metric(
-        "image_issues", "Issues of images", "How many images each kind of issue has.", "bars", "images",
+        "image_issues", "Issues of images",
+        "How many images have each kind of issue, of their own or of an annotation.", "bars", "images",
         Family("image_issues", _image_issues), params={"bars": BARS},
     ),
     Metric(

@@ -1,17 +1,16 @@
 """A picture as PNG, at twice its size so that it is sharp on paper and on fine screens."""
 
 import io
-from functools import cache
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
+from insights.plotting import fonts
 from insights.plotting.shapes import INK, Box, Path, Picture, Text
 
 SCALE = 2
 BACKGROUND = "#FFFFFF"
 MAX_HEIGHT = 6_000  # pixels before scaling
-# Pillow's own font has Latin letters only; these have Korean ones too. The first that is installed is taken.
-FONTS = ("NotoSansCJK-Regular.ttc", "NotoSansKR-Regular.otf", "NanumGothic.ttf", "malgun.ttf", "AppleSDGothicNeo.ttc")
+LACKING = "Some letters need a font that the server does not have (CHART_FONT). The SVG shows them all."
 _ANCHORS = {"start": "ls", "middle": "ms", "end": "rs"}
 
 
@@ -20,7 +19,7 @@ def png(picture: Picture) -> bytes:
     size = picture.width * SCALE, min(picture.height, MAX_HEIGHT) * SCALE
     image = Image.new("RGB", size, BACKGROUND)
     pen = ImageDraw.Draw(image)
-    for shape in picture.shapes:
+    for shape in [*picture.shapes, *_warning(picture)]:
         match shape:
             case Box(x=x, y=y, width=width, height=height, color=color):
                 if width > 0 and height > 0:
@@ -31,17 +30,15 @@ def png(picture: Picture) -> bytes:
             case Text(x=x, y=y, text=text, size=size_of_text, anchor=anchor):
                 place = (x * SCALE, y * SCALE)
                 one_line = text.replace("\n", " ").replace("\r", " ")
-                pen.text(place, one_line, fill=INK, font=_font(size_of_text * SCALE), anchor=_ANCHORS[anchor])
+                pen.text(place, one_line, fill=INK, font=fonts.font(size_of_text * SCALE), anchor=_ANCHORS[anchor])
     target = io.BytesIO()
     image.save(target, "PNG", optimize=True)
     return target.getvalue()
 
 
-@cache
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    for name in FONTS:
-        try:
-            return ImageFont.truetype(name, size)
-        except OSError:
-            continue
-    return ImageFont.load_default(size)
+def _warning(picture: Picture) -> list[Text]:
+    """A line at the bottom if there are letters that the font does not have."""
+    letters = {letter for shape in picture.shapes if isinstance(shape, Text) for letter in shape.text}
+    if fonts.has_letters(fonts.font(12 * SCALE), letters):
+        return []
+    return [Text(8, min(picture.height, MAX_HEIGHT) - 6, LACKING, size=10)]

@@ -78,20 +78,25 @@ class WorstImages(TypedDict):
     images: list[ImageCount]
 
 
-class ClassMistakes(TypedDict):
-    """Mistakes of one class; the queries select the images with most of them."""
+class Hits(TypedDict):
+    """Precision is the share of the detections that hit something, recall the share of the objects that were found."""
 
-    category: str
     true_positives: int
     false_positives: int
     false_negatives: int
     precision: float | None
     recall: float | None
+
+
+class ClassMistakes(Hits):
+    """Mistakes of one class; the queries select the images with most of them."""
+
+    category: str
     q_false_positives: str | None
     q_false_negatives: str | None
 
 
-class Mistakes(TypedDict):
+class Mistakes(Hits):
     """Detections that hit nothing, and objects that were not found, at an overlap of `iou` and from `score` upwards.
 
     `score` is where the harmonic mean of precision and recall (F1) over all classes is greatest; null where there are
@@ -101,11 +106,6 @@ class Mistakes(TypedDict):
     kind: Kind
     iou: float
     score: float | None
-    true_positives: int
-    false_positives: int
-    false_negatives: int
-    precision: float | None
-    recall: float | None
     most_false_positives: WorstImages
     most_false_negatives: WorstImages
     classes: list[ClassMistakes]

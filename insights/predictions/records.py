@@ -62,7 +62,7 @@ class Source:
             f" WHERE {self._judged} GROUP BY 1, 2",
             [self.name, self.splits],
         )
-        return [tuple(row) for row in rows]  # type: ignore[misc]
+        return [tuple(row) for row in rows]
 
     def images(self) -> int:
         """How many images there are to look at."""

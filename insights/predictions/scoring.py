@@ -75,8 +75,9 @@ def score(kind: Kind, parts: Iterable[Part], *, sigmas: Sequence[float] = (), wi
         if with_matches:
             matches.append(_matches(kind, part, sigmas))
     if not truths:
-        shape = len(_SIZES[kind])
-        precision, recall = np.full((len(IOUS), shape), np.nan), np.full((shape, 3), np.nan)
+        sizes = len(_SIZES[kind])
+        precision = np.full((len(IOUS), sizes), np.nan)
+        recall = np.full((sizes, len(last.params.maxDets)), np.nan)
     else:
         precision, recall = _accumulated(last, judged, len(_SIZES[kind]))
     return Score(kind, truths, detections, precision, recall, _joined(matches) if with_matches else None)
@@ -116,6 +117,11 @@ def mean(arrays: Sequence[Floats]) -> Floats:
     return found
 
 
+def defined(value: Any) -> float | None:
+    """A share, or None where it is not defined."""
+    return None if np.isnan(value) else float(value)
+
+
 def _mean(values: Any) -> float | None:
     there = np.asarray(values, dtype=float)
     there = there[~np.isnan(there)]
@@ -125,10 +131,14 @@ def _mean(values: Any) -> float | None:
 def _evaluation(kind: Kind, part: Part, sigmas: Sequence[float], *, apart: bool = True) -> COCOeval_faster:
     sides = (_dataset(part, part.truths), _dataset(part, part.detections))
     given = {"kpt_oks_sigmas": list(sigmas)} if kind == "keypoints" else {}
-    evaluation = COCOeval_faster(*sides, kind, separate_eval=apart, **given)
+    evaluation = COCOeval_faster(*sides, kind, separate_eval=apart, print_function=_silently, **given)
     evaluation.params.imgIds = sorted(part.images)
     evaluation.params.catIds = [1]
     return evaluation
+
+
+def _silently(text: str) -> None:
+    """The library says a line for every step of every class."""
 
 
 def _dataset(part: Part, records: list[Record]) -> COCO:

@@ -3,12 +3,13 @@
 (() => {
   const dialog = document.getElementById("bulk-dialog");
   const form = document.getElementById("bulk-form");
-  if (!dialog || !window.ccSelection) return;
+  if (!dialog) return;
   const by = (id) => document.getElementById(id);
   const [go, back, told, fault, fields] = ["bulk-go", "bulk-back", "bulk-told", "bulk-fault", "bulk-fields"].map(by);
-  const FIRST = { tags: "bulk-add", status: "bulk-status", metadata: "bulk-key", split: "bulk-split", delete: "bulk-delete" };
+  const FIRST = { tags: "bulk-add", status: "bulk-status", metadata: "bulk-key", split: "bulk-split", delete: "bulk-delete", relabel: "relabel-from" };
   const TOAST = "cocohub-toast";
   let foretold = false;
+  let action = form.action;
 
   function step(second) {
     foretold = second;
@@ -18,6 +19,7 @@
   }
 
   function open(part, here) {
+    if (!window.ccSelection) return;
     if (window.ccSelection.isEmpty()) {
       if (!here) return;
       window.ccSelection.toggle(here, false);
@@ -27,8 +29,29 @@
     fault.hidden = true;
     step(false);
     for (const field of fields.children) field.hidden = field.dataset.part !== part;
+    action = part === "relabel" ? form.dataset.relabel : form.action;
+    if (part === "relabel") listCategories();
     dialog.showModal();
     by(FIRST[part]).focus();
+  }
+
+  // There may be thousands: they are fetched when somebody relabels for the first time.
+  async function listCategories() {
+    const into = by("relabel-into");
+    if (into.options.length) return;
+    try {
+      const { categories } = await (await fetch(form.dataset.categories)).json();
+      const names = new Map();
+      for (const { name } of categories) names.set(name, (names.get(name) ?? 0) + 1);
+      for (const { id, name, coco_id: number } of categories) {
+        const text = names.get(name) > 1 ? `${name} (${number})` : name;
+        into.add(new Option(text, id));
+        by("relabel-from").add(new Option(text, id));
+      }
+    } catch (error) {
+      fault.textContent = error.message;
+      fault.hidden = false;
+    }
   }
 
   function done(said) {
@@ -40,7 +63,7 @@
     const body = new FormData(form);
     for (const [name, value] of Object.entries(window.ccSelection.fields())) body.set(name, value);
     if (apply) body.set("apply", "1");
-    return post(form.action, body);
+    return post(action, body);
   }
 
   async function post(address, body) {

@@ -57,6 +57,7 @@
         images.querySelectorAll("[data-id][tabindex='0']").forEach((item, place) => { if (place) item.tabIndex = -1; });
         more.hidden = !images.querySelector("[data-cursor]");
         window.ccSelection?.paint();
+        window.ccBoxes?.draw();
       } finally {
         loading = false;
         more.disabled = false;
@@ -91,6 +92,7 @@
     if (event.key === "/") { done(); field.focus(); field.select(); }
     else if (event.key === "?" && help) { done(); help.showModal(); }
     else if (event.key === "t" && window.ccBulk) { done(); window.ccBulk("tags", here); }
+    else if (event.key === "b" && window.ccBoxes) window.ccBoxes.toggle();
     else if (event.key === "a" && window.ccSelection) { done(); window.ccSelection.selectLoaded(); }
     else if (event.key === "Escape") window.ccSelection?.clear();
     else if (event.key === " " && here && event.target === here) { done(); window.ccSelection.toggle(here, event.shiftKey); }

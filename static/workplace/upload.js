@@ -1,56 +1,180 @@
-// Sending the files of an import: dropped or chosen, with a bar that shows how far they are.
+// An import's files: dropped or chosen, a folder packed as a zip, sent in parts that survive a broken connection, looked at, started.
 "use strict";
 (() => {
   const form = document.getElementById("upload");
   if (!form) return;
-  const fault = document.getElementById("upload-fault");
-  const progress = document.getElementById("upload-progress");
+  const PART = 4 * 1024 * 1024;
+  const TRIES = 6;
+  const OF_USE = /\.(json|json\.gz|jpe?g|png|webp|gif|bmp|tiff?|heic|heif|avif)$/i;
+  const by = (id) => document.getElementById(id);
+  const [fault, progress, found, folder, told] = ["upload-fault", "upload-progress", "found", "folder", "folder-told"].map(by);
   const bar = progress.querySelector("progress");
   const text = progress.querySelector("[data-part=text]");
-  const button = form.querySelector("button:not([type=button])");
+  const buttons = [form.querySelector("button.cc-button-main"), by("look-first")];
+  let folderFiles = []; // [path below the folder, file]
+  let sent = null; // what was sent already, until something else is chosen
 
   // Unfold's script takes every file field for one of its own, and would write into the text field beside it.
-  form.addEventListener("change", (event) => { if (event.target.type === "file") event.stopPropagation(); }, true);
+  form.addEventListener("change", (event) => {
+    if (event.target.type !== "file") return;
+    event.stopPropagation();
+    if (event.target === folder) choose([...folder.files].map((file) => [below(file.webkitRelativePath), file]));
+    else if (event.target === form.elements.file) choose([]);
+    forget();
+  }, true);
+  for (const name of ["prefix", "images_prefix", "split"]) form.elements[name]?.addEventListener("input", () => { found.hidden = true; });
+  by("folder-label").addEventListener("keydown", (event) => { if (event.key === "Enter" || event.key === " ") { event.preventDefault(); folder.click(); } });
 
+  const below = (path) => path.split("/").slice(1).join("/") || path;
+
+  function choose(entries) {
+    folderFiles = entries.filter(([path]) => OF_USE.test(path) && !path.split("/").some((part) => part.startsWith(".")));
+    told.textContent = folderFiles.length ? `${folderFiles.length.toLocaleString()} ${form.dataset.folder}` : "";
+    if (folderFiles.length) form.elements.file.value = "";
+  }
+
+  function forget() { sent = null; found.hidden = true; fault.hidden = true; }
+
+  // --- Dropping ------------------------------------------------------------------------------------------------------
   form.querySelectorAll(".cc-drop").forEach((place) => {
-    const field = document.getElementById(place.dataset.for);
+    const field = by(place.dataset.for);
     place.addEventListener("dragover", (event) => { event.preventDefault(); place.classList.add("cc-over"); });
     place.addEventListener("dragleave", () => place.classList.remove("cc-over"));
-    place.addEventListener("drop", (event) => {
+    place.addEventListener("drop", async (event) => {
       event.preventDefault();
       place.classList.remove("cc-over");
+      const entries = [...event.dataTransfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
+      const files = [...event.dataTransfer.files];
+      forget();
+      if (field.id === "file" && (entries.some((entry) => entry.isDirectory) || files.length > 1)) {
+        const walked = (await Promise.all(entries.map((entry) => walk(entry, "")))).flat();
+        return choose(entries.length === 1 ? walked.map(([path, file]) => [below(path), file]) : walked);
+      }
       const given = new DataTransfer();
-      for (const file of [...event.dataTransfer.files].slice(0, field.multiple ? undefined : 1)) given.items.add(file);
+      for (const file of files.slice(0, field.multiple ? undefined : 1)) given.items.add(file);
       field.files = given.files;
+      return field.id === "file" ? choose([]) : undefined;
     });
   });
 
-  function refuse(message) {
-    fault.textContent = message;
-    fault.hidden = false;
+  async function walk(entry, above) {
+    const path = above ? `${above}/${entry.name}` : entry.name;
+    if (entry.isFile) return [[path, await new Promise((done, failed) => entry.file(done, failed))]];
+    const reader = entry.createReader();
+    const inside = [];
+    for (;;) { // a reader gives some hundred at a time
+      const some = await new Promise((done, failed) => reader.readEntries(done, failed));
+      if (!some.length) break;
+      inside.push(...some);
+    }
+    return (await Promise.all(inside.map((each) => walk(each, path)))).flat();
+  }
+
+  // --- Sending -------------------------------------------------------------------------------------------------------
+  class Refused extends Error {}
+
+  async function ask(address, body, headers = {}) {
+    const token = form.elements.csrfmiddlewaretoken.value;
+    const answer = await fetch(address, { method: "POST", body, headers: { Accept: "application/json", "X-CSRFToken": token, ...headers } });
+    let said;
+    try { said = await answer.json(); } catch { throw new Error(form.dataset.lost); }
+    if (answer.ok) return said;
+    const error = new Refused([said.message, ...Object.values(said.fieldErrors ?? {}).flat()].filter(Boolean).join(" "));
+    error.offset = said.detail?.offset;
+    throw error;
+  }
+
+  async function send(file, name, tell) {
+    const body = new FormData();
+    body.set("name", name);
+    body.set("length", file.size);
+    const { id } = await ask(form.dataset.begin, body);
+    let offset = 0, tries = 0;
+    while (offset < file.size) {
+      try {
+        ({ offset } = await ask(`${form.dataset.begin}/${id}?offset=${offset}`, file.slice(offset, offset + PART), { "Content-Type": "application/octet-stream" }));
+        tries = 0;
+        tell(offset);
+      } catch (error) {
+        if (Number.isInteger(error.offset)) offset = error.offset; // the part had come, its answer had not
+        else if (error instanceof Refused || ++tries >= TRIES) throw error;
+        else await new Promise((done) => setTimeout(done, 500 * 2 ** tries));
+      }
+    }
+    return id;
+  }
+
+  async function packed(entries) {
+    say(form.dataset.packing, 0);
+    try {
+      return await window.ccZip.pack(entries, (share) => say(form.dataset.packing, 100 * share));
+    } catch (error) {
+      if (error instanceof RangeError) throw new Refused(form.dataset.large);
+      throw error;
+    }
+  }
+
+  function say(words, percent) {
+    progress.hidden = false;
+    bar.value = percent;
+    text.textContent = words;
+  }
+
+  // Everything that was chosen, sent once.
+  async function sendAll() {
+    if (sent) return sent;
+    const waiting = [];
+    const [file] = form.elements.file.files;
+    const images = [...form.elements.images.files];
+    if (folderFiles.length) waiting.push(["upload", await packed(folderFiles), "folder.zip"]);
+    else if (file) waiting.push(["upload", file, file.name]);
+    else if (!form.elements.prefix?.value.trim()) throw new Refused(form.dataset.nothing);
+    if (images.length === 1 && /\.zip$/i.test(images[0].name)) waiting.push(["images_upload", images[0], images[0].name]);
+    else if (images.length) waiting.push(["images_upload", await packed(images.map((each) => [each.name, each])), "images.zip"]);
+    const total = waiting.reduce((sum, [, each]) => sum + each.size, 0) || 1;
+    const done = {};
+    let before = 0;
+    for (const [field, each, name] of waiting) {
+      done[field] = await send(each, name, (offset) => {
+        const percent = (100 * (before + offset)) / total;
+        say(`${form.dataset.sending} ${Math.round(percent)} %`, percent);
+      });
+      before += each.size;
+    }
+    sent = done;
+    return done;
+  }
+
+  async function perform(address, then) {
+    fault.hidden = true;
+    for (const button of buttons) button.disabled = true;
+    try {
+      const done = await sendAll();
+      say(form.dataset.checking, 100);
+      const body = new FormData(form);
+      body.delete("file");
+      body.delete("images");
+      for (const [field, id] of Object.entries(done)) body.set(field, id);
+      const splits = Object.fromEntries([...found.querySelectorAll("[data-split-of]")].map((each) => [each.dataset.splitOf, each.value]));
+      if (!found.hidden && Object.keys(splits).length && !form.elements.split.value.trim()) body.set("splits", JSON.stringify(splits));
+      then(await ask(address, body));
+    } catch (error) {
+      fault.textContent = error instanceof Refused ? error.message : form.dataset.lost;
+      fault.hidden = false;
+    }
     progress.hidden = true;
-    button.disabled = false;
+    for (const button of buttons) button.disabled = false;
   }
 
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    fault.hidden = true;
-    progress.hidden = false;
-    button.disabled = true;
-    const request = new XMLHttpRequest(); // fetch does not tell how much has been sent
-    request.open("POST", form.action || location.href);
-    request.setRequestHeader("Accept", "application/json");
-    request.upload.addEventListener("progress", ({ loaded, total }) => {
-      bar.value = (100 * loaded) / total;
-      text.textContent = loaded < total ? `${form.dataset.sending} ${Math.round((100 * loaded) / total)} %` : form.dataset.checking;
+    perform(form.action || location.href, (said) => location.assign(said.next));
+  });
+  by("look-first").addEventListener("click", () => {
+    found.hidden = true;
+    perform(form.dataset.survey, (said) => {
+      found.innerHTML = said.html; // made and escaped by our own template
+      found.hidden = false;
     });
-    request.addEventListener("error", () => refuse(form.dataset.lost));
-    request.addEventListener("load", () => {
-      let said = {};
-      try { said = JSON.parse(request.responseText); } catch { return refuse(form.dataset.lost); }
-      if (request.status < 300 && said.next) location.assign(said.next);
-      else refuse([said.message, ...Object.values(said.fieldErrors ?? {}).flat()].filter(Boolean).join(" "));
-    });
-    request.send(new FormData(form));
   });
 })();

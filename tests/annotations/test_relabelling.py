@@ -1,5 +1,6 @@
 """Many annotations relabelled, categories merged and deleted: at once or by a task, and undone."""
 
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
@@ -115,15 +116,12 @@ def test_a_killed_worker_is_followed_by_one_that_goes_on(
         return perform(batch)
 
     monkeypatch.setattr(batches, "perform", die_in_the_second)
-    number = 1
-    try:
+    with suppress(KeyboardInterrupt):
         jobs.run(edit.task.pk, bulk.run)
-    except KeyboardInterrupt:
-        number = edit.batches.filter(done_at=None).count()
+    monkeypatch.setattr(batches, "perform", perform)
+    if edit.batches.filter(done_at=None).exists():  # there was a second one
         Task.objects.filter(pk=edit.task.pk).update(lease_until=timezone.now() - timedelta(hours=1))
-        monkeypatch.setattr(batches, "perform", perform)
         finished(edit, run_task)
-    assert number >= 1
     changed = batches.numbers(edit)["changed"]
     assert changed == PreviousLabel.objects.count() + PreviousAnnotation.objects.count()
     undone = finished(bulk.start_undo(user=manager, edit=edit), run_task)
@@ -158,12 +156,9 @@ def test_annotations_that_were_added_during_a_merge_come_along(project, images, 
     one = Annotation.objects.get(coco_id=13)
 
     def added_meanwhile(claim):
-        result = None
-        claim.progress("images", 0)
         batches.choose(edit, Annotation.objects.filter(pk=one.pk).values("pk"))
         edit.save(update_fields=["total"])
-        result = bulk.run(claim)
-        return result
+        return bulk.run(claim)
 
     run_task(edit.task, added_meanwhile)
     assert not Category.objects.filter(pk__in=[named["truck"].pk, named["person"].pk]).exists()

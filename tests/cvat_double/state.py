@@ -3,6 +3,7 @@
 import itertools
 import threading
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -48,6 +49,7 @@ class Task:
     announced: list[str] = field(default_factory=list)  # names of abandoned or complete uploads
     spoilt: bool = False
     has_data: bool = False
+    bucket: int | None = None  # the cloud storage that its images are read from
     chunks_date: str = ""
 
 
@@ -68,6 +70,14 @@ class Job:
     shapes: dict[int, Record] = field(default_factory=dict)
     tags: dict[int, Record] = field(default_factory=dict)
     tracks: dict[int, Record] = field(default_factory=dict)
+
+
+@dataclass
+class Bucket:
+    """A cloud storage: its name, and what reads a file of it (None: it is not there)."""
+
+    name: str
+    read: Callable[[str], bytes | None]
 
 
 @dataclass
@@ -118,6 +128,7 @@ class State:
         self.shape_owner: dict[int, int] = {}  # id of a shape or element -> job
         self.poisoned: dict[int, set[int]] = defaultdict(set)  # task -> shapes that break reading
         self.anonymous: list[float] = []
+        self.buckets: dict[int, Bucket] = {}
         self.calls: list[tuple[str, str, int]] = []  # method, path, status: for tests
         self.fault_rules: list[Any] = []
         self.add_user("admin", ADMIN_TOKEN, ADMIN_KEY)

@@ -25,7 +25,7 @@ def shown_task(state: State, task: Task) -> Record:
             "data_chunk_size": 72 if task.frames else None,
             "data_original_chunk_type": "imageset",
             "data_compressed_chunk_type": "imageset",
-            "data_cloud_storage_id": None,
+            "data_cloud_storage_id": task.bucket,
             "size": len(task.frames),
             "image_quality": record["_quality"],
             "data": task_id,
@@ -335,8 +335,8 @@ def shown_meta(state: State, task: Task, start: int, stop: int) -> Record:
         "frames": task.frames[start : stop + 1],
         "deleted_frames": [number for number in task.deleted_frames if start <= number <= stop],
         "included_frames": None,
-        "cloud_storage_id": None,
-        "storage": "local",
+        "cloud_storage_id": task.bucket,
+        "storage": "local" if task.bucket is None else "cloud_storage",
     }
 
 

@@ -54,11 +54,36 @@ def post_data(call: Call, task_id: int) -> Answer:
     if waiting is not None and not waiting.done:
         return as_json({"rq_id": rq_id}, 409)
     _open(task)
-    if data.get("cloud_storage_id") is not None:
+    if data.get("cloud_storage_id") is not None and data["cloud_storage_id"] not in state.buckets:
         raise refuse(["CloudStorage matching query does not exist."])
     if data.get("upload_file_order"):
         task.announced = _in_order(task, data["upload_file_order"])
     return _begin(state, task_id, data)
+
+
+@route("GET", r"/cloudstorages/(\d+)")
+def cloud_storage(call: Call, storage_id: int) -> Answer:
+    """A bucket, without its credentials."""
+    bucket = call.state.buckets.get(storage_id)
+    if bucket is None:
+        raise detail("No CloudStorage matches the given query.", 404)
+    date = call.state.date()
+    return as_json(
+        {
+            "id": storage_id,
+            "owner": call.state.person(1),
+            "manifests": [],
+            "created_date": date,
+            "updated_date": date,
+            "provider_type": "AWS_S3_BUCKET",
+            "resource": bucket.name,
+            "display_name": "CocoHub bucket",
+            "credentials_type": "KEY_SECRET_KEY_PAIR",
+            "specific_attributes": "region=us-east-1",
+            "description": "",
+            "organization": None,
+        }
+    )
 
 
 def _open(task: Task) -> None:
@@ -101,6 +126,16 @@ def _make(state: State, task_id: int, data: dict[str, Any]) -> None:
         names = [name for name in dict.fromkeys(task.announced) if name.endswith(".zip")]
         if len(names) < 2:
             raise CreationError("IndexError: Invalid index number: 1, Maximum allowed index is 0\n")
+    if data.get("cloud_storage_id") is not None:
+        read = state.buckets[data["cloud_storage_id"]].read
+        found = [(name, read(name)) for name in data.get("server_files", [])]
+        missing = [name for name, content in found if content is None]
+        if missing:
+            task.spoilt = True
+            raise CreationError(f"FileNotFoundError: The file {missing[0]} not found\n")
+        task.files = {name: content for name, content in found if content is not None}
+        task.announced = list(task.files)
+        task.bucket = data["cloud_storage_id"]
     try:
         frames, images = frames_of(task.files, task.announced, data.get("sorting_method", "lexicographical"))
     except CreationError as error:

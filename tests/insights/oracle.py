@@ -195,7 +195,7 @@ ORACLES: dict[str, Callable[[list[Picture]], Tallies]] = {
     "box_aspects": _thing(lambda t, p: binned(shape_of(t), boxes.ASPECTS.edges)),
     "box_centres": _thing(centre),
     "tags": _image(lambda p: _or_missing(p.tags)),
-    "image_issues": _image(lambda p: _or_missing(p.issues)),
+    "image_issues": _image(lambda p: _or_missing({*p.issues, *(i for t in p.things for i in t.issues or [])})),
     "annotation_issues": _things(lambda t: _or_missing(t.issues or [])),
     "attribute_keys": _things(lambda t: _or_missing(t.attributes if isinstance(t.attributes, dict) else [])),
     "attributes": _things(

@@ -5,16 +5,20 @@ from pathlib import Path
 
 import pytest
 
-from annotations import bulk, categories, editing, relabelling
+from accounts.errors import NotFound
+from annotations import bulk, categories, editing, machines, relabelling
+from annotations import predictions as results_files
 from annotations.changes import Change
 from annotations.changes import Selection as Chosen
 from annotations.importing import FileToImport, import_files
-from annotations.models import Annotation, Category
+from annotations.models import Annotation, BulkEdit, Category
 from annotations.report import Report
 from assets.models import ImageAsset
 from assets.services import Edit, update_asset, update_assets
 from insights import reading
 from insights.metrics import METRICS, Selection, measure
+from insights.predictions import reading as evaluations
+from insights.predictions.evaluation import evaluate
 
 MINI = Path(__file__).resolve().parents[3] / "shared" / "data" / "coco_mini" / "annotations"
 QUERIES = ("", "split:train", "category:dog")
@@ -96,6 +100,39 @@ def undo(project, owner):
     bulk.start_undo(user=owner, edit=edit)
 
 
+def relabel(project, owner):
+    relabelling.relabel(user=owner, project=project, q="category:dog", category=category(project, "wolf"))
+
+
+def merge(project, owner):
+    relabelling.merge_categories(
+        user=owner, project=project, sources=[category(project, "wolf")], into=category(project, "dog")
+    )
+
+
+def unlist(project, owner):
+    relabelling.delete_category(user=owner, category=category(project, "dog"), annotations="delete")
+
+
+def undone(write):
+    """The write, figures of what it left, and its undo."""
+
+    def run(project, owner):
+        write(project, owner)
+        for q in QUERIES:
+            reading.dashboard(project, q, wait_ms=60_000)
+        bulk.start_undo(user=owner, edit=BulkEdit.objects.filter(project=project).latest("pk"))
+
+    return run
+
+
+def predict(project, tmp_path):
+    path = tmp_path / "found.json"
+    found = [{"image_id": n, "category_id": n, "bbox": [1, 1, 9, 9], "score": 0.5} for n in (1, 2)]
+    path.write_text(json.dumps(found))
+    results_files.import_predictions(project=project, path=path, source="yolo", split="train", report=Report())
+
+
 WRITES = {
     "one image": lambda project, owner: update_asset(
         user=owner, asset=ImageAsset.objects.filter(project=project)[0], edit=Edit(status="approved")
@@ -120,19 +157,16 @@ WRITES = {
         user=owner, annotation=annotation(project), bbox=[1, 1, 2, 2]
     ),
     "an annotation less": lambda project, owner: editing.delete_annotation(user=owner, annotation=annotation(project)),
-    "relabelling": lambda project, owner: relabelling.relabel(
-        user=owner, project=project, q="category:dog", category=category(project, "wolf")
-    ),
-    "merged categories": lambda project, owner: relabelling.merge_categories(
-        user=owner, project=project, sources=[category(project, "wolf")], into=category(project, "dog")
-    ),
+    "relabelling": relabel,
+    "the undo of it": undone(relabel),
+    "merged categories": merge,
+    "the undo of a merge": undone(merge),
     "a renamed category": lambda project, owner: categories.update_category(
         user=owner, category=category(project, "dog"), name="hound"
     ),
     "a new category": lambda project, owner: categories.create_category(user=owner, project=project, name="cat"),
-    "a deleted category": lambda project, owner: relabelling.delete_category(
-        user=owner, category=category(project, "dog"), annotations="delete"
-    ),
+    "a deleted category": unlist,
+    "the undo of a deletion": undone(unlist),
 }
 
 
@@ -150,6 +184,31 @@ def test_after_an_import_figures_are_fresh_or_say_that_they_are_stale(data, fill
         reading.dashboard(filled, q, wait_ms=60_000)
     put_in(data)
     check_that_nothing_is_wrong(filled)
+
+
+def test_after_predictions_come_or_go_figures_are_fresh_or_say_that_they_are_stale(filled, tmp_path):
+    for q in QUERIES:
+        reading.dashboard(filled, q, wait_ms=60_000)
+    predict(filled, tmp_path)
+    evaluated = evaluations.read(filled, "yolo")
+    assert not evaluated.stale
+    check_that_nothing_is_wrong(filled)
+    machines.remove(filled, "yolo")
+    check_that_nothing_is_wrong(filled)
+    with pytest.raises(NotFound):
+        evaluations.read(filled, "yolo", wait_ms=0)
+
+
+@pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
+def test_after_a_write_an_evaluation_is_fresh_or_says_that_it_is_stale(write, filled, owner, tmp_path):
+    predict(filled, tmp_path)
+    evaluations.read(filled, "yolo")
+    write(filled, owner)
+    late = evaluations.read(filled, "yolo", wait_ms=0)
+    assert late.stale
+    fresh = evaluations.read(filled, "yolo", wait_ms=60_000)
+    assert not fresh.stale
+    assert fresh.figures == json.loads(json.dumps(evaluate(Selection(filled), "yolo")))
 
 
 def test_an_import_that_changes_nothing_leaves_figures_fresh(filled, put_in):

@@ -142,7 +142,7 @@ def test_the_query_of_a_bar_selects_what_it_counts(name, q, world, figures):
             assert len(keys) == each["count"]
 
 
-WITHOUT_QUERIES = {"box_sizes", "box_aspects", "box_centres", "keypoints", "label_activity"}
+WITHOUT_QUERIES = {"box_centres", "keypoints"}
 
 
 @pytest.mark.parametrize("name", COUNTED)

@@ -1,5 +1,6 @@
 """Figures are fresh, or say that they are not."""
 
+import threading
 from datetime import timedelta
 from random import Random
 
@@ -211,3 +212,28 @@ def test_a_worker_computes_what_a_read_did_not(celery_worker, filled):
 
     assert read(filled, q="split:val", wait_ms=0).pending
     wait_until(lambda: not read(filled, q="split:val", wait_ms=0).pending, tell=lambda: celery_worker.log.decode())
+
+
+def test_a_large_project_is_refreshed_on_two_connections(transactional_db, filled, run_task, monkeypatch):
+    monkeypatch.setattr(refreshing, "LARGE", 0)
+    threads = []
+    alone = refreshing._on_its_own
+    monkeypatch.setattr(
+        refreshing, "_on_its_own", lambda *given: (threads.append(threading.current_thread().name), alone(*given))[1]
+    )
+    read(filled, wait_ms=0)
+    task = run_task(tasks_of(filled)[0], refreshing.refresh)
+    assert (task.status, task.result["metrics"]) == (Task.Status.SUCCEEDED, len(METRICS))
+    assert {name.rpartition("_")[0] for name in threads} == {"insights"}
+    assert not any(each.stale or each.pending for each in reading.dashboard(filled, wait_ms=0))
+
+
+def test_a_pass_that_fails_on_its_own_connection_fails_the_task(transactional_db, filled, run_task, monkeypatch):
+    monkeypatch.setattr(refreshing, "LARGE", 0)
+
+    def fail(*given, **options):
+        raise results.OutOfTime
+
+    monkeypatch.setattr(results, "count", fail)
+    read(filled, wait_ms=0)
+    assert run_task(tasks_of(filled)[0], refreshing.refresh).status == Task.Status.FAILED

@@ -11,7 +11,7 @@ from annotations.models import ImportJob
 from annotations.report import Report
 from assets import storage
 from cocohub.workplace import moving
-from exports.models import ExportJob
+from exports.models import CvatProject, CvatTask, ExportJob
 from projects.models import Role, Task
 from tests import factories
 from tests.annotations import scenes
@@ -86,3 +86,72 @@ def test_managers_start_exports_of_a_query(project, images, work):
     job = ExportJob.objects.get()
     assert (job.filter_snapshot["canonical"], job.filter_snapshot["package"]) == ("category:car", True)
     assert client.get(work(f"exports/{job.pk}/file")).status_code == 404
+
+
+# --- To CVAT ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def cvat(settings):
+    """The address of a CVAT; nobody answers there."""
+    settings.CVAT_API_URL, settings.CVAT_API_TOKEN = "http://127.0.0.1:9", "secret"
+
+
+@pytest.fixture
+def sent(project, images):
+    """An export with one task in CVAT and one that is not there yet."""
+    there = CvatProject.objects.create(project=project, server="https://cvat.example", name="There", cvat_id=3)
+    task = factories.make_task(project, Task.Kind.EXPORT, status=Task.Status.SUCCEEDED, result={"images": 2})
+    job = ExportJob.objects.create(project=project, task=task, target="cvat", cvat_project=there, payload_uri="x")
+    for number, (cvat_id, step) in enumerate(((7, "sent"), (None, "planned")), 1):
+        CvatTask.objects.create(
+            project=project, job=job, cvat_project=there, number=number, name=EVIL, cvat_id=cvat_id, step=step
+        )
+    return job
+
+
+def test_managers_send_to_cvat(project, images, work, cvat):
+    client = browser_of(staff(project, Role.MANAGER))
+    answer = client.post(work("exports"), {"q": "category:car", "what": "cvat", "images_per_task": "20"})
+    job = ExportJob.objects.get()
+    assert answer["Location"] == work(f"exports/{job.pk}")
+    assert job.target == "cvat"
+    assert job.filter_snapshot["cvat"]["images_per_task"] == 20
+    assert "Nothing is in CVAT yet" in client.get(work(f"exports/{job.pk}")).content.decode()
+
+
+@pytest.mark.parametrize("number", ["many", "0", "9" * 30, "-1"])
+def test_a_number_of_images_that_cannot_be_is_told(project, images, work, cvat, number):
+    client = browser_of(staff(project, Role.MANAGER))
+    client.post(work("exports"), {"what": "cvat", "images_per_task": number})
+    assert not ExportJob.objects.exists()
+    page = client.get(work("exports")).content.decode()
+    assert "no number" in page or "images_per_task" in page
+
+
+def test_without_a_cvat_it_is_told(project, images, work):
+    client = browser_of(staff(project, Role.MANAGER))
+    client.post(work("exports"), {"what": "cvat"})
+    assert "No CVAT is connected" in client.get(work("exports")).content.decode()
+
+
+def test_the_page_shows_tasks_with_their_links_and_runs_nothing_of_theirs(project, sent, work):
+    page = browser_of(staff(project, Role.VIEWER)).get(work(f"exports/{sent.pk}")).content.decode()
+    assert 'href="https://cvat.example/tasks/7"' in page
+    assert 'href="https://cvat.example/projects/3"' in page
+    assert EVIL not in page
+    assert "cvat/delete" not in page
+
+
+def test_managers_take_back_what_was_sent_and_curators_do_not(project, sent, work):
+    curator, manager = (browser_of(staff(project, role)) for role in (Role.CURATOR, Role.MANAGER))
+    curator.post(work(f"exports/{sent.pk}/cvat/delete"))
+    sent.refresh_from_db()
+    assert sent.deletion is None
+    manager.post(work(f"exports/{sent.pk}/cvat/retry"))  # refused: it has succeeded and is there
+    manager.post(work(f"exports/{sent.pk}/cvat/delete"))
+    sent.refresh_from_db()
+    assert sent.deletion.kind == Task.Kind.CVAT_DELETE
+    assert "being deleted" in manager.get(work(f"exports/{sent.pk}")).content.decode()
+    assert manager.get(work(f"exports/{sent.pk}/cvat/delete")).status_code == 405
+    assert manager.post(work(f"exports/{sent.pk}/cvat/burn")).status_code == 404

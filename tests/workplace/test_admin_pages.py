@@ -9,7 +9,16 @@ from django.urls import reverse
 
 from annotations.models import Annotation, Category, CocoDocument, DocumentCategory, ImportJob
 from assets.models import ImageAsset, Split
-from exports.models import CvatConnection, CvatImage, CvatJob, CvatProject, CvatTask, ExportJob
+from exports.models import (
+    CvatConnection,
+    CvatDifference,
+    CvatImage,
+    CvatJob,
+    CvatProject,
+    CvatPull,
+    CvatTask,
+    ExportJob,
+)
 from insights.models import InsightView
 from projects.models import AuditLog, Project, Role, Task
 from tests import factories
@@ -20,11 +29,11 @@ OURS = ("accounts", "projects", "assets", "annotations", "insights", "exports")
 # Inner parts of other rows, which have no meaning by themselves; and ended sessions, which are nobody's business.
 WITHOUT_A_PAGE = {
     "accounts.revokedsession", "annotations.bulkeditbatch", "annotations.previousimage",
-    "annotations.previousannotation", "annotations.resumableupload", "insights.metricresult",
+    "annotations.previousannotation", "annotations.resumableupload", "insights.metricresult", "exports.cvatknown",
 }  # fmt: skip
 READ_ONLY = [
     Split, Annotation, CocoDocument, DocumentCategory, ImportJob, ExportJob, InsightView, Task, AuditLog, CvatProject,
-    CvatTask, CvatJob, CvatImage,
+    CvatTask, CvatJob, CvatImage, CvatPull, CvatDifference,
 ]  # fmt: skip
 OF_PROJECTS = [ImageAsset, Category, CvatConnection, *READ_ONLY]
 
@@ -53,6 +62,10 @@ def make_sent(project, image):
     task = CvatTask.objects.create(project=project, job=job, cvat_project=there, number=1, name="one", cvat_id=4)
     CvatJob.objects.create(project=project, task=task, cvat_id=5, start_frame=0, stop_frame=9)
     CvatImage.objects.create(project=project, task=task, asset=image, place=0, name="a.jpg", frame=2)
+    pull = CvatPull.objects.create(project=project, job=job)
+    CvatDifference.objects.create(
+        project=project, job=job, pull=pull, cvat_task=task, kind="changed", key="12", frame=2, image_id=image.pk
+    )
 
 
 @pytest.fixture

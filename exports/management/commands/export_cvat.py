@@ -41,6 +41,9 @@ class Command(ServiceCommand):
             "--images-per-job", type=int, default=0, metavar="N", help="0, the default: one job in each task"
         )
         parser.add_argument("--mix-splits", action="store_true", help="a task may hold images of several splits")
+        parser.add_argument(
+            "--from-bucket", action="store_true", help="CVAT reads the pictures from S3 itself (CVAT_CLOUD_STORAGE)"
+        )
         parser.add_argument("--name", default="", help="how the tasks' names begin; the project's name by default")
         parser.add_argument("--dry-run", action="store_true", help="tell what would be made, and make nothing")
         parser.add_argument("--wait", action="store_true", help="until it is done")
@@ -59,6 +62,7 @@ class Command(ServiceCommand):
             images_per_job=options["images_per_job"],
             per_split=not options["mix_splits"],
             name=options["name"],
+            from_bucket=options["from_bucket"],
         )
         if options["dry_run"]:
             plan = services.dry_run(user=user, project=project, wanted=wanted, options=cut)

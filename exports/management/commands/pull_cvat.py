@@ -51,9 +51,7 @@ class Command(ServiceCommand):
                 raise NotFound(f"Export {job.pk} has no pull {options['undo']}.")
             pull = services.start_undo(user=user, pull=earlier)
         else:
-            pull = services.start_pull(
-                user=user, job=job, policy=options["apply"], everything=not options["news_only"]
-            )
+            pull = services.start_pull(user=user, job=job, policy=options["apply"], everything=not options["news_only"])
         pull = _do(pull)
         task = pull.task
         if task is None or task.status != Task.Status.SUCCEEDED:

@@ -106,8 +106,7 @@ def test_counts_are_exact_up_to_the_cap_and_marked_above(at, as_viewer, project,
     assert (found["count"], found["count_is_exact"], len(found["results"])) == (10, True, 3)
     assert as_viewer.get(at("assets"), {"q": "tag:none"}).json()["count"] == 0
     assert as_viewer.get(at("assets"), {"count": "false"}).json()["count"] is None
-    monkeypatch.setattr(counting.settled, "__defaults__", (5,))
-    monkeypatch.setattr(counting.CappedCount.__init__, "__defaults__", (5,))
+    monkeypatch.setattr(counting, "CAP", 5)
     found = as_viewer.get(at("assets")).json()
     assert found["count"] >= 6
     assert found["count_is_exact"] is False
@@ -143,8 +142,7 @@ def test_a_list_takes_few_statements_whatever_its_length(path, most, rows, at, a
 @pytest.mark.parametrize("q", ["split:many -category:x", "split:many (-category:x OR width>=0)"])
 def test_an_estimated_list_takes_six_statements(q, at, as_viewer, project, statements, monkeypatch):
     fill(project, 30)
-    monkeypatch.setattr(counting.settled, "__defaults__", (5,))
-    monkeypatch.setattr(counting.CappedCount.__init__, "__defaults__", (5,))
+    monkeypatch.setattr(counting, "CAP", 5)
     with statements() as sent:
         assert as_viewer.get(at("assets"), {"q": q}).json()["count_is_exact"] is False
     assert len(sent) <= 6, "\n".join(sent)
@@ -169,6 +167,21 @@ def test_pages_of_alternatives_hold_each_image_once_in_order(at, as_viewer, proj
             found += [each["coco_id"] for each in page["results"]]
             address = page["next"]
         assert found == list(expected)
+
+
+def test_what_the_first_page_counted_is_not_counted_again(at, as_viewer, project, statements):
+    fill(project, 7)
+    first = as_viewer.get(at("assets"), {"q": "split:many", "page_size": 3}).json()
+    with statements() as sent:
+        second = as_viewer.get(first["next"]).json()
+    assert (second["count"], second["count_is_exact"]) == (7, True)
+    assert len(sent) == 4, "\n".join(sent)  # who, where, names, the page
+    third = as_viewer.get(second["next"]).json()
+    assert (third["count"], len(third["results"]), third["next"]) == (7, 1, None)
+    assert as_viewer.get(second["previous"]).json()["count"] == 7
+    assert as_viewer.get(at("assets"), {"counted": "99"}).json()["count"] == 7  # of links only
+    uncounted = as_viewer.get(at("assets"), {"page_size": 3, "count": "false"}).json()
+    assert as_viewer.get(uncounted["next"]).json()["count"] is None
 
 
 # --- Conditional requests ---------------------------------------------------------------------------------------------
@@ -214,7 +227,9 @@ def test_a_stale_edit_is_412(at, as_curator, pictures):
 # --- Facets -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("q", ["", "tag:car", "category:car", "-tag:*", "has(area>1000)", "tag:nothing"])
+@pytest.mark.parametrize(
+    "q", ["", "issue:negative_box", "tag:car", "category:car", "-tag:*", "has(area>1000)", "tag:nothing"]
+)
 def test_facets_are_what_the_oracle_counts(q, at, as_viewer, pictures):
     letters = oracle.images(parse(q), PICTURES)
     chosen = [picture for picture in PICTURES if picture.letter in letters]
@@ -224,7 +239,11 @@ def test_facets_are_what_the_oracle_counts(q, at, as_viewer, pictures):
         "categories": Counter(name for names in named for name in names),
         "splits": Counter(one.split for one in chosen),
         "statuses": Counter(one.status for one in chosen),
-        "issues": Counter(issue for one in chosen for issue in one.issues),
+        "issues": Counter(
+            issue
+            for one in chosen
+            for issue in {*one.issues, *(each for thing in one.things for each in thing.issues or ())}
+        ),
     }
     found = as_viewer.get(at("assets/facets"), {"q": q}).json()
     assert (found["count"], found["exact"], found["sample"]) == (len(chosen), True, None)

@@ -48,7 +48,7 @@ def texts(project, pictures):
         ("supercategory:v", 14, ["vehicle"]),
         ("has(category:d", 13, ["dog"]),
         ("has(ar", 4, ["area:"]),
-        ("issue:", 6, ["bad_size", "no_picture"]),
+        ("issue:", 6, ["bad_size", "negative_box", "no_picture"]),
         ("annotation.issue:", 17, ["negative_box"]),
         ("source:", 7, ["cvat", '"model v1"']),
         ("format:p", 7, ["PNG"]),

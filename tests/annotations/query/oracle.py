@@ -223,6 +223,21 @@ def box(thing: Thing, place: int, test: t.Test) -> bool:
     return is_number(value) and number(Fraction(str(value)), test)
 
 
+def side(thing: Thing, place: int) -> Fraction | None:
+    value = thing.bbox[place] if thing.bbox is not None and len(thing.bbox) > place else None
+    return Fraction(str(value)) if is_number(value) else None
+
+
+def box_area(thing: Thing) -> Fraction | None:
+    width, height = side(thing, 2), side(thing, 3)
+    return None if width is None or height is None else width * height
+
+
+def box_aspect(thing: Thing) -> Fraction | None:
+    width, height = side(thing, 2), side(thing, 3)
+    return None if width is None or height is None or height <= 0 else width / height
+
+
 def category(thing: Thing, test: t.Test) -> bool:
     if thing.category is None:
         return False
@@ -256,7 +271,9 @@ IMAGE: dict[str, Callable[..., bool]] = {
     "created": lambda picture, test, path, all_: time(picture.created, test),
     "updated": lambda picture, test, path, all_: time(picture.updated, test),
     "annotations": lambda picture, test, path, all_: number(len(picture.things), test),
-    "issue": lambda picture, test, path, all_: names(picture.issues, test),
+    "issue": lambda picture, test, path, all_: names(
+        {*picture.issues, *(issue for thing in picture.things for issue in thing.issues or ())}, test
+    ),
     "duplicate": lambda picture, test, path, all_: flag(duplicate(picture, all_), test),
 }
 OBJECT: dict[str, Callable[..., bool]] = {
@@ -267,6 +284,8 @@ OBJECT: dict[str, Callable[..., bool]] = {
     "bbox.y": lambda thing, test, path: box(thing, 1, test),
     "bbox.w": lambda thing, test, path: box(thing, 2, test),
     "bbox.h": lambda thing, test, path: box(thing, 3, test),
+    "bbox.area": lambda thing, test, path: number(box_area(thing), test),
+    "bbox.aspect": lambda thing, test, path: number(box_aspect(thing), test),
     "iscrowd": lambda thing, test, path: (
         thing.iscrowd is not None if test == t.Present() else flag(bool(thing.iscrowd), test)
     ),
@@ -279,6 +298,8 @@ OBJECT: dict[str, Callable[..., bool]] = {
     "attributes": lambda thing, test, path: json(thing.attributes, test, path),
     "annotation": lambda thing, test, path: number(thing.number, test),
     "annotation.issue": lambda thing, test, path: names(thing.issues or [], test),
+    "annotation.created": lambda thing, test, path: time(thing.created, test),
+    "annotation.updated": lambda thing, test, path: time(thing.updated, test),
     "caption": lambda thing, test, path: text(caption(thing), test),
 }
 

@@ -40,6 +40,8 @@ class Thing:
     attributes: Any = None
     issues: list[str] | None = None
     extra: dict[str, Any] | None = None
+    created: datetime = datetime(2025, 1, 1, tzinfo=UTC)
+    updated: datetime = datetime(2025, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,9 @@ PICTURES = (
         created=on(2026, 3, 31, 10),
         updated=on(2026, 3, 31, 11, 30),
         things=(
-            Thing(1, 3, area="1200.5", bbox=[10, 20.5, 30, 40], attributes={"color": "red"}),
+            Thing(
+                1, 3, area="1200.5", bbox=[10, 20.5, 30, 40], attributes={"color": "red"}, created=on(2026, 3, 31, 10)
+            ),
             Thing(2, 1, area="900", iscrowd=0, keypoints=17, bbox=[0, 0, 8, 8], source="cvat"),
         ),
     ),
@@ -100,7 +104,7 @@ PICTURES = (
         created=on(2026, 3, 24, 12),
         updated=on(2026, 3, 25),
         things=(
-            Thing(3, 33, area="500", bbox=[-5, -1, 30, 40]),
+            Thing(3, 33, area="500", bbox=[-5, -1, 30, 40], created=on(2026, 1, 31, 23, 59), updated=on(2026, 3, 25)),
             Thing(4, 3, area="2000", iscrowd=1, bbox=[1, 1, 3, 4], source="model v2", machine=True, score="0.5"),
         ),
     ),
@@ -117,7 +121,7 @@ PICTURES = (
         checksum="cc33",
         created=on(2026, 1, 31, 23, 59, 59),
         things=(
-            Thing(5, 1, area="1500", keypoints=0),
+            Thing(5, 1, area="1500", keypoints=0, bbox=[0, 0, 5, 0]),
             Thing(6, 1, area="1001", keypoints=5, attributes={"occluded": True, "n": 3}),
             Thing(7, 1, area="50", score="0.95", machine=True, source="model v1"),
         ),
@@ -261,6 +265,8 @@ def store(project: Project, pictures: tuple[Picture, ...]) -> dict[int, str]:
                 attributes=thing.attributes,
                 issues=thing.issues,
                 extra=thing.extra,
+                created_at=thing.created,
+                updated_at=thing.updated,
             )
             for thing in picture.things
         )

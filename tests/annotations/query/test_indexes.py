@@ -61,10 +61,10 @@ def project(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterat
         ("file=1234-81dc9bdb52d04dc20036dbd8313ed055.jpg", "assets_image_file"),
         ("tag:tag7", "assets_image_tags"),
         ("tag:(tag7 OR tag9)", "assets_image_tags"),
-        ("issue:bad_size", "assets_image_issues"),
         ("metadata.color:c77", "assets_image_metadata"),
         ("metadata.license:7", "assets_image_metadata"),
         ("metadata.color:(c77 OR c78)", "assets_image_metadata"),
+        ("metadata.color:c77 metadata.license:77", "assets_image_metadata"),
         ("width:150..152", "assets_image_width"),
         ("width>9990.5", "assets_image_width"),
         ("height:150", "assets_image_height"),
@@ -85,6 +85,7 @@ def test_index_serves(project, query, index):
 
 # Each is about two tables, and answered from the indexes of both, whatever else is in the project.
 EITHER = [
+    ("issue:bad_size", {"assets_image_issues", "annotations_with_issues"}),
     ("category:class0 OR width>9990", {"annotations_by_category", "assets_image_width"}),
     ("category:class0 OR tag:tag7", {"annotations_by_category", "assets_image_tags"}),
     ("category:(class0 OR nothing)", {"annotations_by_category"}),

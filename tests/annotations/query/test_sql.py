@@ -130,6 +130,18 @@ def test_the_limit_ends_with_its_block(db):
     assert current_timeout() == "0"
 
 
+def merges():
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT current_setting('enable_mergejoin')")
+        return cursor.fetchone()[0]
+
+
+def test_deep_pages_are_planned_for_themselves(db):
+    with statement_timeout(700, deep_page=True):
+        assert (merges(), current_timeout()) == ("off", "700ms")
+    assert (merges(), current_timeout()) == ("on", "0")
+
+
 def test_the_limit_is_a_setting(db, settings):
     settings.QUERY_TIMEOUT_MS = 1234
     with statement_timeout():

@@ -9,8 +9,8 @@ from django.core.management import CommandError, call_command
 
 from annotations import editing
 from annotations.models import Annotation
-from exports.models import CvatDifference, CvatPull
-from exports.pulling import services
+from exports.models import CvatDifference, CvatKnown, CvatPull
+from exports.pulling import applying, services
 from projects import jobs
 from projects.models import Task
 from tests.exports.pulling.conftest import open_differences, pull, records
@@ -254,3 +254,33 @@ def test_conflict_is_told_by_the_command(edited, owner):
     told = command(export=edited.pk, apply="accept")
     assert (told["taken_over"], told["left"]) == (2, 1)
     assert told["waiting"][0]["conflict"] == "Changed here meanwhile, too: geometry."
+
+
+def test_everything_goes_with_its_project(scene, edited, owner):
+    from projects import deletion
+    from projects import services as project_services
+
+    pull(owner, edited, policy="accept")
+    task = project_services.delete_project(user=owner, project=scene)
+    jobs.run(task.pk, deletion.delete_project)
+    task.refresh_from_db()
+    assert task.status == Task.Status.SUCCEEDED, task.message
+    assert not CvatDifference.objects.exists()
+    assert not CvatPull.objects.exists()
+    assert not CvatKnown.objects.exists()
+
+
+def test_decision_on_what_a_reading_has_just_replaced_is_a_conflict(scene, edited, owner, as_owner, monkeypatch):
+    pull(owner, edited)
+    number = open_differences(edited)[0].pk
+    real = applying.apply_batch
+
+    def late(*args) -> None:
+        CvatDifference.objects.filter(pk=number).delete()
+        real(*args)
+
+    monkeypatch.setattr(applying, "apply_batch", late)
+    answer = as_owner.post(f"{base(edited)}/differences/decide", {"decision": "theirs", "differences": [number]})
+    assert answer.status_code == 409
+    assert "read once more" in answer.data["message"]
+    assert CvatPull.objects.filter(action="apply").count() == 0

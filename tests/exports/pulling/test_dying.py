@@ -56,7 +56,7 @@ def die_and_go_on(work: CvatPull) -> None:
     assert task.status == Task.Status.SUCCEEDED, task.message
 
 
-@pytest.mark.parametrize("at", range(1, 6))
+@pytest.mark.parametrize("at", [1, 3, 5])
 @pytest.mark.parametrize("place", ["before", "inside"])
 def test_taking_over_goes_on_where_it_stopped(scene, edited, owner, monkeypatch, at, place):
     monkeypatch.setattr(applying, "BATCH", 1)

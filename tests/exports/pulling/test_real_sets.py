@@ -183,8 +183,11 @@ class Annotator:
         for key in keys:
             task, shapes = self.places[key]
             doings: list[Callable[..., bool]] = [self.delete, self.copy, self.relabel, self.outline, self.outline]
+            doings += [self.occlude]
             if any(shape.type == "skeleton" for shape in shapes):
                 doings += [self.keypoint] * 4
+            if self.attribute_of(shapes[0]) is not None:
+                doings += [self.attribute] * 4
             self.chance.choice(doings)(key, task, shapes)
 
     def save(self) -> None:
@@ -241,6 +244,31 @@ class Annotator:
         record = self.expected[key]
         record["keypoints"][3 * at : 3 * at + 3] = [12.5, 33.25, 1]
         record["num_keypoints"] = sum(1 for v in record["keypoints"][2::3] if v)
+        self.touched.add(key)
+        return True
+
+    def attribute_of(self, shape: Shape) -> Any:
+        """An attribute of the data set, with values to choose from."""
+        found = self.desk.by_id[shape.label_id].attributes
+        return next((one for one in found if one.input_type == "select"), None)
+
+    def attribute(self, key: int, task: Any, shapes: list[Shape]) -> bool:
+        chosen = self.attribute_of(shapes[0])
+        value = self.chance.choice([one for one in chosen.values if one != shapes[0].value(chosen.id)])
+        self.keep(task, "update", self.desk.valued(shapes[0], **{chosen.name: value}))
+        record = self.expected[key].setdefault("attributes", {})
+        record[chosen.name] = value
+        if value == chosen.default_value:
+            del record[chosen.name]
+        self.touched.add(key)
+        return True
+
+    def occlude(self, key: int, task: Any, shapes: list[Shape]) -> bool:
+        outline = next((shape for shape in shapes if shape.type != "skeleton"), None)
+        if outline is None:
+            return False
+        self.keep(task, "update", replace(outline, occluded=not outline.occluded))
+        self.expected[key].setdefault("attributes", {})["occluded"] = not outline.occluded
         self.touched.add(key)
         return True
 

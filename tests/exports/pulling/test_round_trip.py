@@ -5,13 +5,18 @@ from dataclasses import replace
 
 import pytest
 
+from accounts.errors import Conflict
 from annotations import editing
 from annotations.models import Annotation
 from assets.models import ImageAsset
 from exports.cvat.shapes import Shape
 from exports.models import CvatDifference, CvatJob, CvatKnown, CvatTask
+from exports.pulling import services
+from exports.sending import deleting, pipeline
+from exports.sending import services as sending
+from projects import jobs
 from projects.models import AuditLog, Project
-from tests.exports.pulling.conftest import apply, exported, open_differences, pull, records, send, undo
+from tests.exports.pulling.conftest import Desk, apply, exported, open_differences, pull, records, send, undo
 
 
 def row(number: int) -> Annotation:
@@ -28,6 +33,7 @@ def test_no_edit_changes_nothing(scene, sent, owner):
     apply(owner, sent, "theirs")
     assert exported(scene) == before
     assert Project.objects.get(pk=scene.pk).revision == revision
+    assert CvatKnown.objects.count() == 0
 
 
 def test_unchanged_jobs_are_not_read_again(sent, owner, cvat, desk):
@@ -78,7 +84,7 @@ def test_user_in_cvat_is_named(scene, sent, owner, desk, cvat, client):
 def test_every_kind_of_edit_at_once(scene, sent, owner, desk):
     before = records(scene)
     desk.change("11", lambda shape: replace(shape, points=(1, 2, 11.5, 2, 12.5, 23, 1, 22)))
-    desk.change("11", lambda shape: desk.valued(shape, color="green", lane="2"), at=1)
+    desk.change("11", lambda shape: desk.valued(shape, color="-", lane="2"), at=1)
     desk.change("13", lambda shape: replace(shape, elements=(
         replace(shape.elements[0], points=(9.5, 6)), replace(shape.elements[1], outside=True), shape.elements[2],
     )), at=1)  # fmt: skip
@@ -97,7 +103,7 @@ def test_every_kind_of_edit_at_once(scene, sent, owner, desk):
     assert after[11]["segmentation"] == [[1, 2, 11.5, 2, 12.5, 23, 1, 22], [20, 20, 30, 20, 25.125, 30]]
     assert after[11]["bbox"] == [1, 2, 29, 28]
     assert after[11]["area"] == pytest.approx(220.5 + 50, abs=5)
-    assert after[11]["attributes"] == {"color": "green", "lane": 2, "parked": True, "deep": {"x": 1}}
+    assert after[11]["attributes"] == {"lane": 2, "parked": True, "deep": {"x": 1}}
     assert after[11]["odd"] == "kept"
     assert after[12] == {**before[12], "category_id": 1}
     assert after[13] == {**before[13], "keypoints": [9.5, 6, 2, 0, 0, 0, 0, 0, 0], "num_keypoints": 1}
@@ -179,9 +185,9 @@ def test_ours_refuses_and_is_remembered(scene, sent, owner, desk):
 
 def test_different_aspects_of_both_sides_go_together(scene, sent, owner, desk):
     editing.update_annotation(user=owner, annotation=row(11), attributes={"color": "red", "lane": 1, "mine": 5})
-    desk.change("11", lambda shape: desk.valued(shape, color="green"))
+    desk.change("11", lambda shape: desk.valued(shape, lane="7"))
     pull(owner, sent, policy="accept")
-    assert records(scene)[11]["attributes"] == {"color": "green", "lane": 1, "mine": 5}
+    assert records(scene)[11]["attributes"] == {"color": "red", "lane": 7, "mine": 5}
 
 
 def test_changed_here_after_the_pull_is_not_overwritten(scene, sent, owner, desk):
@@ -285,8 +291,6 @@ def test_task_that_is_gone_is_told_and_deletes_nothing(scene, sent, owner, clien
 
 def test_several_splits_in_one_task(scene, owner, cvat, client):
     """Ids of two splits meet in one task: each comes home to its own."""
-    from tests.exports.pulling.conftest import Desk
-
     job = send(owner, scene, per_split=False)
     desk = Desk(client, job)
     key = next(desk.key_of(shape) for shape in desk.shapes(desk.tasks[0]) if shape.label_id == desk.labels["tram"].id)
@@ -309,8 +313,6 @@ def test_image_deleted_here_is_a_problem_for_what_was_drawn_on_it(scene, sent, o
 
 
 def test_machine_made_annotation_that_a_person_corrected_is_a_person_s(scene, owner, cvat, client):
-    from tests.exports.pulling.conftest import Desk
-
     Annotation.objects.filter(coco_id=12, split__name="train").update(is_machine=True, source="yolo")
     job = send(owner, scene, split="train", sources=["yolo"])
     desk = Desk(client, job)
@@ -323,3 +325,27 @@ def test_machine_made_annotation_that_a_person_corrected_is_a_person_s(scene, ow
 
 def test_result_is_json(sent, owner):
     assert json.loads(json.dumps(pull(owner, sent).result))["pull"] > 0
+
+
+def test_export_that_is_sent_again_begins_anew(scene, sent, owner, desk, client):
+    """Deleted in CVAT and sent again from its snapshot: what was taken over before is not taken back."""
+    desk.change("12", lambda shape: replace(shape, points=(5, 5, 16, 15)))
+    desk.delete("16")
+    task, (box,) = desk.of("18")
+    desk.draw(task, replace(box, id=None, points=(30, 30, 40, 45)))
+    pull(owner, sent, policy="accept")
+    before = exported(scene)
+    job = sending.delete_in_cvat(user=owner, job=sent)
+    jobs.run(job.deletion_id, deleting.run)
+    with pytest.raises(Conflict, match="None of this export's tasks"):
+        services.start_pull(user=owner, job=sent)
+    job = sending.retry(user=owner, job=sent)
+    jobs.run(job.task_id, pipeline.run)
+    pull(owner, sent, policy="accept")
+    assert open_differences(sent) == []
+    assert exported(scene) == before
+    # And what is done there now comes home as ever.
+    again = Desk(client, sent)
+    again.change("18", lambda shape: replace(shape, points=(3, 3, 10, 8)))
+    pull(owner, sent, policy="accept")
+    assert records(scene)[18]["bbox"] == [3, 3, 7, 5]

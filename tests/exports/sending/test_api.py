@@ -23,7 +23,7 @@ def connection(project, *parts) -> str:
 # --- Exports ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_manager_sends_and_everybody_follows_the_links(scene, cvat, as_manager, as_viewer, work):
+def test_a_manager_sends_and_everybody_follows_the_links(scene, cvat, as_manager, as_viewer, as_nobody, work):
     answer = as_manager.post(address(scene), {"q": "split:train", "images_per_task": 3, "images_per_job": 2})
     assert answer.status_code == 202, answer.json()
     job = work(ExportJob.objects.get(pk=answer.json()["id"]))
@@ -47,6 +47,9 @@ def test_a_manager_sends_and_everybody_follows_the_links(scene, cvat, as_manager
     last = images[2]
     assert last["link"] == f"{first['link']}/jobs/{first['jobs'][last['frame'] // 2]['cvat_id']}?frame={last['frame']}"
     assert as_viewer.get(f"/api/v1/projects/{scene.pk}/exports/{job.pk}/download").status_code == 200
+    snapshot = as_nobody.get(told["link"])
+    assert snapshot.status_code == 200
+    assert snapshot["Content-Type"] == "application/zip"
 
 
 def test_a_dry_run_makes_nothing_and_tells_what_would_be(scene, cvat, as_manager):

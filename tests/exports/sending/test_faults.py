@@ -4,17 +4,23 @@ import hashlib
 import io
 import json
 from collections import Counter
+from threading import Thread
 
 import pytest
+from django.db import connections
+from PIL import Image
 
+from accounts.errors import ServiceError
 from assets import storage
 from assets.models import ImageAsset
 from exports.cvat import annotating, projecting
 from exports.models import CvatImage, CvatTask, ExportJob
-from exports.sending import services
+from exports.sending import deleting, pipeline, services
+from projects import jobs
 from projects.models import Task
 from projects.reports import open_report
 from tests.cvat_double.answers import Answer, as_json
+from tests.cvat_double.state import Bucket
 from tests.exports.sending import scenes
 from tests.exports.sending.looking import (
     frames_and_pictures,
@@ -96,10 +102,45 @@ def test_cvat_that_stays_away_fails_the_export_and_a_retry_goes_on(scene, cvat, 
         job = work(due(job))
     assert job.status == "failed"
     assert "Tried 3 times" in job.task.message
-    assert [task.step for task in tasks_of(job)] == [CvatTask.Step.FRAMED, CvatTask.Step.PLANNED]
+    assert [task.step for task in tasks_of(job)] == [CvatTask.Step.FRAMED, CvatTask.Step.MAKING]
     rule.times = 0
 
     check(work(services.retry(user=owner, job=job)), cvat, client)
+
+
+def test_attempts_are_counted_anew_with_every_task_that_arrives(scene, cvat, client, start, work):
+    """CVAT is restarted every now and then; a long export must not end with the third time."""
+    job = start(scene, q="split:train", images_per_task=1)
+    for _ in range(5):
+        cvat.fault("status", method="PATCH", path="annotations", status=503, times=5, skip=1)
+        job = work(due(job))
+        cvat.state.fault_rules.clear()
+    assert job.status != "failed", job.task.message
+    check(work(due(job)), cvat, client)
+
+
+def test_two_exports_at_once_make_one_project_with_each_label_once(scene, cvat, client, start):
+    cvat.fault("delay", method="POST", path="/projects$", seconds=0.5, times=2)
+    exports = [start(scene, q="split:train"), start(scene, q="split:val")]
+
+    def work(job: ExportJob) -> None:
+        try:
+            jobs.run(job.task_id, pipeline.run)
+        finally:
+            connections.close_all()
+
+    threads = [Thread(target=work, args=[job]) for job in exports]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+
+    done = ExportJob.objects.select_related("task", "cvat_project")
+    assert [job.status for job in done] == ["succeeded", "succeeded"], [job.task.message for job in done]
+    (project,) = {job.cvat_project for job in done}
+    assert list(cvat.state.projects) == [project.cvat_id]
+    names = [label.name for label in client.labels(project.cvat_id)]
+    assert len(names) == len(set(names))
 
 
 def test_a_token_that_was_revoked_fails_at_once_in_cvats_words(scene, cvat, start, work):
@@ -311,6 +352,108 @@ def test_cancelled_in_the_middle_it_stops_and_goes_on_when_asked(scene, cvat, cl
     intercept(cvat, "GET", "/data/meta", cancel)
     job = work(job)
     assert job.status == "cancelled"
-    assert len(cvat.state.tasks) == 1
+    assert [task.step for task in tasks_of(job)] == [CvatTask.Step.FRAMED, CvatTask.Step.MAKING]
 
     check(work(services.retry(user=owner, job=job)), cvat, client)
+
+
+# --- From the bucket --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def bucket(cvat, settings):
+    """Our storage as a bucket that CVAT reads as well."""
+
+    def read(key: str) -> bytes | None:
+        stored = storage.read(key)
+        return stored.read() if stored else None
+
+    settings.S3_BUCKET, settings.CVAT_CLOUD_STORAGE = "pictures", 3
+    cvat.state.buckets[3] = Bucket("pictures", read)
+
+
+def test_cvat_reads_the_pictures_from_the_bucket_itself(scene, bucket, cvat, client, start, work):
+    job = work(start(scene, q="split:train", images_per_task=3, from_bucket=True))
+
+    check(job, cvat, client)
+    assert not cvat.calls("PATCH", "/data/")
+    for task in tasks_of(job):
+        assert task.from_bucket
+        assert {image.name for image in task.sent_images.all()} == {
+            image.asset.uri for image in task.sent_images.select_related("asset")
+        }
+
+
+def test_a_task_with_a_picture_that_cvat_would_turn_is_uploaded_after_all(scene, bucket, cvat, client, start, work):
+    picture = Image.open(io.BytesIO(scenes.picture(3)))
+    exif = picture.getexif()
+    exif[0x0112] = 3
+    content = io.BytesIO()
+    picture.save(content, "JPEG", exif=exif)
+    replace(ImageAsset.objects.get(project=scene, split__name="train", coco_id=1), content.getvalue())
+
+    job = work(start(scene, q="split:train", images_per_task=3, from_bucket=True))
+
+    assert job.status == "succeeded", job.task.message
+    assert [task.from_bucket for task in tasks_of(job)] == [False, True]
+    assert sum((keys_in(client, task) for task in tasks_of(job)), Counter()).total() == 9
+
+
+def test_a_picture_that_goes_from_the_bucket_before_cvat_reads_it_is_left_out(scene, bucket, cvat, client, start, work):
+    uri = ImageAsset.objects.get(project=scene, split__name="train", coco_id=5).uri
+    intercept(cvat, "POST", "/tasks", lambda answer: storage.default_storage.delete(uri) or answer)
+    real = cvat.state.buckets[3].read
+    cvat.state.buckets[3] = Bucket("pictures", lambda key: None if key == uri else real(key))
+
+    job = work(start(scene, q="split:train", from_bucket=True))
+
+    assert job.status == "succeeded", job.task.message
+    assert set(keys_in(client, tasks_of(job)[0])) == scenes.SENT_OF_TRAIN - {"18"}
+
+
+def test_a_bucket_that_is_another_one_is_told(scene, bucket, cvat, start, work):
+    cvat.state.buckets[3] = Bucket("other", lambda key: None)
+    job = work(start(scene, q="split:train", from_bucket=True))
+    assert job.status == "failed"
+    assert "is the bucket 'other', ours is 'pictures'" in job.task.message
+    assert cvat.state.projects == {}
+
+
+def test_without_a_bucket_nothing_is_queued(scene, cvat, start):
+    with pytest.raises(ServiceError, match="takes S3 as storage") as refusal:
+        start(scene, from_bucket=True)
+    assert "from_bucket" in refusal.value.fields
+    assert not ExportJob.objects.exists()
+
+
+def test_a_task_that_nobody_knew_of_is_deleted_too(scene, cvat, client, start, work, owner):
+    """CVAT made it, its answer was lost, and then CVAT was away."""
+    cvat.fault("cut", method="POST", path="/tasks$")
+    cvat.fault("status", method="GET", path=r"/tasks\?", status=502, times=1_000, skip=1)
+    job = work(start(scene, q="split:train"))
+    assert job.status == "queued"
+    assert [task.cvat_id for task in tasks_of(job)] == [None]
+    assert len(cvat.state.tasks) == 1
+    cvat.state.fault_rules.clear()
+
+    job = services.delete_in_cvat(user=owner, job=services.cancel(user=owner, job=job))
+    jobs.run(job.deletion_id, deleting.run)
+
+    assert cvat.state.tasks == {}
+    assert [task.step for task in tasks_of(job)] == [CvatTask.Step.DELETED]
+    assert len(cvat.state.projects) == 1
+
+
+def test_a_deletion_goes_on_where_cvat_was_away(scene, cvat, client, start, work, owner):
+    job = work(start(scene, q="split:train", images_per_task=1))
+    job = services.delete_in_cvat(user=owner, job=job)
+    cvat.fault("status", method="DELETE", path="/tasks/", status=503, times=100, skip=2)
+    jobs.run(job.deletion_id, deleting.run)
+    assert len(cvat.state.tasks) == 3
+    cvat.state.fault_rules.clear()
+    Task.objects.filter(pk=job.deletion_id).update(lease_until=None)
+
+    jobs.run(job.deletion_id, deleting.run)
+
+    assert cvat.state.tasks == {}
+    assert Task.objects.get(pk=job.deletion_id).result == {"deleted": 5}

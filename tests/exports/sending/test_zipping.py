@@ -41,7 +41,7 @@ def frozen(content: bytes, width: int | None, height: int | None, number: int = 
     return FrozenImage(number, 1, number, "", name, name, uri, checksum, len(content), width, height)
 
 
-def built(*images: FrozenImage, **options) -> tuple[zipping.Zipped, list[bytes]]:
+def built(*images: FrozenImage, **options) -> tuple[zipping.Packed, list[bytes]]:
     """The zip and what is in it."""
     target = io.BytesIO()
     done = zipping.build(target, images, **options)
@@ -68,7 +68,7 @@ def test_a_picture_is_kept_from_being_turned_and_nothing_else_of_it_changes(form
 def test_records_of_stored_pixels_get_them_shown(orientation):
     content = drawn(orientation)
     done, (sent,) = built(frozen(content, *SIZE))
-    assert done.sizes == {"1.jpg": SIZE}
+    assert done.sizes == {0: SIZE}
     stored = Image.open(io.BytesIO(content)).convert("RGB")
     assert shown(sent).tobytes() == stored.tobytes()
 
@@ -77,13 +77,13 @@ def test_records_of_stored_pixels_get_them_shown(orientation):
 def test_records_of_turned_pixels_get_those(orientation):
     content = drawn(orientation)
     done, (sent,) = built(frozen(content, SIZE[1], SIZE[0]))
-    assert done.sizes == {"1.jpg": (SIZE[1], SIZE[0])}
+    assert done.sizes == {0: (SIZE[1], SIZE[0])}
     assert sent == content
 
 
 def test_a_record_without_a_size_means_stored_pixels():
     done, (sent,) = built(frozen(drawn(6), None, None))
-    assert done.sizes == {"1.jpg": SIZE}
+    assert done.sizes == {0: SIZE}
     assert shown(sent).size == SIZE
 
 
@@ -122,3 +122,17 @@ def test_the_same_images_are_the_same_bytes_also_without_decoding_again():
     assert again.size_bytes == first.size_bytes
     fewer, _ = built(*images, known={0: SIZE, 2: SIZE})
     assert fewer.sha256 != first.sha256
+
+
+def test_pictures_can_stay_in_the_bucket_unless_one_would_be_turned_or_is_shared():
+    upright, turned = frozen(drawn(1), *SIZE), frozen(drawn(6), *SIZE, number=2)
+    meant_so = frozen(drawn(6), SIZE[1], SIZE[0], number=3)
+    broken = frozen(b"junk", *SIZE, number=4)
+
+    packed = zipping.in_bucket([upright, broken, meant_so])
+
+    assert packed.names == {0: upright.uri, 2: meant_so.uri}
+    assert packed.sizes == {0: SIZE, 2: (SIZE[1], SIZE[0])}
+    assert set(packed.problems) == {1}
+    assert zipping.in_bucket([upright, turned]) is None
+    assert zipping.in_bucket([upright, upright]) is None

@@ -1,0 +1,80 @@
+"""Exports to CVAT in the workplace: started, followed task by task, sent again, taken back."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.db.models import Count
+from django.http import Http404, HttpRequest
+from django.http.response import HttpResponseBase
+from django.shortcuts import redirect
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST
+
+from accounts.errors import ServiceError
+from assets import storage
+from cocohub.workplace.pages import in_project
+from exports.models import CvatTask, ExportJob
+from exports.sending import services
+from exports.sending.options import Options
+from exports.services import Wanted
+from projects.admin_base import admin_user
+from projects.models import Project
+
+LISTED = 200  # tasks of one export
+STEERING = {"retry": services.retry, "delete": services.delete_in_cvat}
+
+
+def start(request: HttpRequest, project: Project) -> HttpResponseBase:
+    """Queue an export to CVAT, as the form asks for it."""
+    given = request.POST
+    try:
+        job = services.start(
+            user=admin_user(request),
+            project=project,
+            wanted=Wanted(q=given.get("q", "").strip(), split=given.get("split", "")),
+            options=Options(images_per_task=_number(given.get("images_per_task", ""))),
+        )
+    except ServiceError as refusal:
+        messages.error(request, refusal.message)
+        return redirect("workplace:exports", project_pk=project.pk)
+    return redirect("workplace:export", project_pk=project.pk, job_pk=job.pk)
+
+
+def context_of(job: ExportJob) -> dict[str, Any]:
+    """What the page of an export to CVAT shows beside its task."""
+    if job.target != ExportJob.Target.CVAT:
+        return {}
+    tasks = CvatTask.objects.filter(job=job).select_related("cvat_project").annotate(people=Count("jobs"))
+    waiting = job.deletion is not None and not job.deletion.is_finished
+    left = job.cvat_tasks.exclude(step=CvatTask.Step.DELETED).exists()
+    over = job.task.is_finished and not waiting
+    return {
+        "sent": tasks.order_by("number")[:LISTED],
+        "number_sent": tasks.count(),
+        "deletion": job.deletion if waiting else None,
+        "may_retry": over and (job.task.status != "succeeded" or not left),
+        "may_delete": over and left,
+        "report": storage.link(job.task.log),
+    }
+
+
+@in_project()
+@require_POST
+def steer(request: HttpRequest, project: Project, job_pk: int, what: str) -> HttpResponseBase:
+    """Have an export go on, or take what it made out of CVAT."""
+    job = ExportJob.objects.to_cvat().filter(project=project, pk=job_pk).select_related("task", "project").first()
+    if job is None or what not in STEERING:
+        raise Http404(_("There is no such export in this project."))
+    try:
+        STEERING[what](user=admin_user(request), job=job)
+    except ServiceError as refusal:
+        messages.error(request, refusal.message)
+    return redirect("workplace:export", project_pk=project.pk, job_pk=job.pk)
+
+
+def _number(text: str) -> int:
+    if not text.strip():
+        return Options().images_per_task
+    if not text.strip().isdecimal() or len(text) > 9:
+        raise ServiceError(_("The number of images in a task is no number."))
+    return int(text)

@@ -1,0 +1,214 @@
+"""A project's figures as charts: of a query, or of two side by side; kept as views, taken away as files."""
+
+import re
+from typing import Any
+from urllib.parse import urlencode
+
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http.response import HttpResponseBase
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST, require_safe
+
+from accounts.errors import ServiceError
+from annotations import query
+from cocohub.workplace import charts
+from cocohub.workplace import metric_words as words
+from cocohub.workplace.choosing import Fault, query_of
+from cocohub.workplace.pages import in_project, show, told
+from insights import comparison, reading, services
+from insights.api import pictures
+from insights.metrics import METRICS
+from insights.models import InsightView
+from insights.reading import Reading
+from insights.visualization import CHARTS
+from projects.admin_base import admin_user
+from projects.models import Project, Role
+
+LISTED = 50  # saved views
+DRAWN = 6  # pinned views
+FORMS = tuple(pictures.FORMS)
+
+
+@in_project()
+@require_safe
+def insights(request: HttpRequest, project: Project) -> HttpResponseBase:
+    """The page; its charts come by themselves, as they may take a while."""
+    compared = "a" in request.GET or "b" in request.GET
+    texts = [request.GET.get(name, "").strip() for name in ("a", "b")] if compared else [query_of(request)]
+    context: dict[str, Any] = {
+        "title": project.name,
+        "q": "" if compared else texts[0],
+        "a": texts[0],
+        "b": texts[-1],
+        "compared": compared,
+        "pairs": _pairs(project) if compared else [],
+        "views": list(_views(request, project)[:LISTED]),
+        "charts": reverse("workplace:insight-charts", args=[project.pk]) + _address(request, compared=compared),
+        "groups": [(key, title) for key, title, _ in words.groups()],
+    }
+    for text in texts:
+        try:
+            query.parse(text)
+        except query.QueryError as error:
+            context["fault"] = Fault.of(text, error)
+    return show(request, "workplace/insights.html", project, "insights", **context)
+
+
+def _address(request: HttpRequest, *, compared: bool) -> str:
+    names = ("a", "b") if compared else ("q",)
+    return "?" + urlencode({name: request.GET.get(name, "").strip() for name in names})
+
+
+def _views(request: HttpRequest, project: Project) -> Any:
+    rows = InsightView.objects.visible_to(request.user).filter(project=project).select_related("saved_by")
+    return rows.order_by("-pinned", "name", "id")
+
+
+def _pairs(project: Project) -> list[tuple[str, str]]:
+    """Splits to be compared: each with the one that most is in, as far as there are two."""
+    names = [name for name in project.splits.order_by("id").values_list("name", flat=True)[:6] if name]
+    texts = [query.to_text(query.parse(f'split:"{name}"')) if '"' not in name else "" for name in names]
+    return [(texts[0], other) for other in texts[1:] if texts[0] and other]
+
+
+@in_project(as_json=True)
+@require_safe
+def insight_charts(request: HttpRequest, project: Project) -> HttpResponseBase:
+    """The charts, as a piece of the page; `X-Waiting: 1` while fresh figures are on their way."""
+    images = reverse("workplace:images", args=[project.pk])
+    if "a" in request.GET:
+        return _comparison(request, project, images)
+    text = query_of(request)
+    found = {each.metric: each for each in reading.dashboard(project, text)}
+    pinned = [] if text else [view for view in _views(request, project)[:DRAWN] if view.pinned]
+    context = {
+        "project": project,
+        "q": text,
+        "groups": [
+            (key, title, [_card(project, found[name], images) for name in names])
+            for key, title, names in words.groups()
+        ],
+        "pinned": [card for view in pinned if (card := _card_of_view(project, view, images))],
+        "may_edit": (project.my_role or 0) >= Role.CURATOR,
+    }
+    answer = TemplateResponse(request, "workplace/insight_charts.html", context)
+    if any(each.stale or each.pending for each in found.values()):
+        answer["X-Waiting"] = "1"
+    return answer
+
+
+def _card(project: Project, found: Reading, images: str) -> dict[str, Any]:
+    metric = METRICS[found.metric]
+    drawn = charts.chart(found.metric, found.figures, images) if found.figures is not None else None
+    return {
+        "name": found.metric,
+        "title": words.title(found.metric),
+        "reading": found,
+        "chart": drawn,
+        "kinds": [name for name in CHARTS[metric.kind] if name != "table"] or ["table"],
+        "files": _files(reverse("workplace:insights", args=[project.pk]), found.metric, found.q),
+    }
+
+
+def _card_of_view(project: Project, view: InsightView, images: str) -> dict[str, Any] | None:
+    name, text = view.visualization.get("metric", ""), view.query.get("q", "")
+    if name not in METRICS:
+        return None
+    try:
+        [found] = reading.read(project, [name], text)
+    except query.QueryError:
+        return None
+    return {**_card(project, found, images), "title": view.name, "view": view, "under": words.title(name), "q": text}
+
+
+def _files(base: str, metric: str, text: str) -> list[tuple[str, str]]:
+    tail = f"?{urlencode({'q': text})}" if text else ""
+    return [(form.upper(), f"{base}/{metric}.{form}{tail}") for form in FORMS]
+
+
+def _comparison(request: HttpRequest, project: Project, images: str) -> HttpResponseBase:
+    found = comparison.compare(project, request.GET.get("a", "").strip(), request.GET.get("b", "").strip())
+    readings = [each for row in found for each in (row.a, row.b) if each is not None]
+    cards = [
+        {
+            "name": row.metric,
+            "title": words.title(row.metric),
+            "compared": row,
+            "distance": None if row.distance is None else charts.percent(row.distance),
+            "width": 0 if row.distance is None else round(100 * row.distance),
+            "chart": charts.pair(row, images),
+            "waiting": any(each is not None and each.pending for each in (row.a, row.b)),
+            "stale": any(each is not None and each.stale for each in (row.a, row.b)),
+        }
+        for row in found
+    ]
+    answer = TemplateResponse(request, "workplace/insight_comparison.html", {"project": project, "cards": cards})
+    if any(each.stale or each.pending for each in readings):
+        answer["X-Waiting"] = "1"
+    return answer
+
+
+@in_project()
+@require_safe
+def insight_file(request: HttpRequest, project: Project, metric: str, form: str) -> HttpResponseBase:
+    """A metric as CSV, SVG or PNG."""
+    if metric not in METRICS:
+        raise Http404(_("There is no such metric."))
+    pictures.check_form(form)
+    [found] = reading.read(project, [metric], query_of(request))
+    if found.figures is None:
+        raise ServiceError(_("The figures are still being counted. Try again in a moment."))
+    name = f"{project.name}-{metric}"
+    answer: HttpResponse = pictures.file_of(found, CHARTS[METRICS[metric].kind][0], {}, form, name)
+    return answer
+
+
+@in_project(Role.CURATOR)
+@require_POST
+def save_view(request: HttpRequest, project: Project) -> HttpResponseBase:
+    """Keep a chart with its query, and go back to where it was asked for."""
+    given = request.POST
+    metric = given.get("metric", "")
+    try:
+        view = services.create_view(
+            user=admin_user(request),
+            project=project,
+            name=given.get("name", ""),
+            query={"q": given.get("q", "").strip()},
+            visualization={"metric": metric, **({"chart": given["chart"]} if given.get("chart") else {})},
+            shared=bool(given.get("shared")),
+        )
+        if given.get("pinned"):
+            services.pin_view(user=admin_user(request), view=view, pinned=True)
+        messages.success(request, _("Saved as “%(name)s”.") % {"name": view.name})
+    except ServiceError as refusal:
+        messages.error(request, told(refusal))
+    return HttpResponseRedirect(_back(request, project))
+
+
+@in_project(Role.CURATOR)
+@require_POST
+def change_view(request: HttpRequest, project: Project, view_pk: int, what: str) -> HttpResponseBase:
+    """Pin a view, take the pin out, or delete the view."""
+    view = _views(request, project).filter(pk=view_pk).first()
+    if view is None or what not in ("pin", "unpin", "delete"):
+        raise Http404(_("There is no such view in this project."))
+    try:
+        if what == "delete":
+            services.delete_view(user=admin_user(request), view=view)
+        else:
+            services.pin_view(user=admin_user(request), view=view, pinned=what == "pin")
+    except ServiceError as refusal:
+        messages.error(request, told(refusal))
+    return HttpResponseRedirect(_back(request, project))
+
+
+def _back(request: HttpRequest, project: Project) -> str:
+    """The page of insights or of images, with the query that it had."""
+    pages = {"images": "workplace:images", "insights": "workplace:insights"}
+    page = reverse(pages.get(request.POST.get("back", ""), "workplace:insights"), args=[project.pk])
+    text = re.sub(r"[\x00-\x1f]", "", request.POST.get("back_q", request.POST.get("q", ""))).strip()
+    return f"{page}?{urlencode({'q': text})}" if text else page

@@ -1,0 +1,59 @@
+// The dashboard: loads the charts, asks again while fresh figures are on their way, opens the dialog of saving.
+"use strict";
+(() => {
+  const PAUSE = 2500;
+  const MOST = 120; // times that it asks again
+  const box = document.getElementById("charts");
+  const dialog = document.getElementById("save-dialog");
+  let asked = 0;
+
+  document.addEventListener("click", (event) => {
+    if (event.target.closest("[data-close]")) event.target.closest("dialog").close();
+    for (const menu of document.querySelectorAll(".cc-menu[open]")) {
+      if (!menu.contains(event.target) || event.target.closest(".cc-menu-list")) menu.open = false;
+    }
+    const button = event.target.closest("[data-save]");
+    if (button && dialog) save(button);
+  });
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") document.querySelectorAll(".cc-menu[open]").forEach((menu) => { menu.open = false; });
+    if (event.key === "/" && !event.target.closest("input, textarea, select, dialog")) {
+      event.preventDefault();
+      document.querySelector(".cc-query input").focus();
+    }
+  });
+  if (box) load();
+
+  function save(button) {
+    const form = dialog.querySelector("form");
+    form.elements.metric.value = button.dataset.save;
+    form.elements.chart.value = button.dataset.chart;
+    dialog.querySelector("[data-part=title]").textContent = button.dataset.title;
+    form.elements.name.value = [button.dataset.title, form.elements.q.value].filter(Boolean).join(": ").slice(0, 200);
+    dialog.showModal();
+    form.elements.name.select();
+  }
+
+  async function load() {
+    try {
+      const answer = await fetch(box.dataset.address, { headers: { Accept: "text/html" } });
+      if (!answer.ok) {
+        box.textContent = (await answer.json()).message;
+      } else {
+        const kept = openOnes();
+        box.innerHTML = await answer.text(); // made and escaped by our own templates
+        kept.forEach((key) => { const found = box.querySelector(`${key} .cc-more-bars`); if (found) found.open = true; });
+        if (!asked && location.hash) document.getElementById(location.hash.slice(1))?.scrollIntoView();
+        if (answer.headers.get("X-Waiting") && ++asked < MOST) setTimeout(load, PAUSE);
+      }
+    } catch {
+      box.textContent = box.dataset.failed;
+    }
+    box.setAttribute("aria-busy", "false");
+  }
+
+  // Lists that the reader has opened stay open when fresh figures come.
+  function openOnes() {
+    return [...box.querySelectorAll(".cc-more-bars[open]")].map((each) => `[data-metric="${each.closest("[data-metric]").dataset.metric}"]`);
+  }
+})();

@@ -1,0 +1,21 @@
+// Sending what is selected to CVAT: opens the exports' page with a query that says which images.
+"use strict";
+(() => {
+  const button = document.getElementById("send-cvat");
+  if (!button) return;
+  const MOST = 150; // a query has room for some more
+  button.addEventListener("click", () => {
+    const { all, q, ids } = window.ccSelection.fields();
+    const keys = (ids ?? "").split(",").filter(Boolean);
+    if (!all && keys.length > MOST) {
+      const toast = document.getElementById("toast");
+      toast.querySelector("span").textContent = button.dataset.many;
+      document.getElementById("undo").hidden = true;
+      toast.hidden = false;
+      setTimeout(() => { toast.hidden = true; }, 6000);
+      return;
+    }
+    const query = all ? q : keys.length === 1 ? `id:${keys[0]}` : `id:(${keys.join(" OR ")})`;
+    location.assign(`${button.dataset.address}?${new URLSearchParams({ q: query, what: "cvat" })}`);
+  });
+})();
