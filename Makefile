@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 MANAGE := $(BIN)/python manage.py
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help setup setup-dev demo demo-cvat serve stop test check lint types layers migrations deploy-check audit lock clean
+.PHONY: help setup setup-dev demo demo-cvat serve stop test check lint types layers migrations deploy-check audit lock screenshots clean
 
 help:
 	@echo "make demo    a sample data set: import, thumbnails, queries, export, then a server on 127.0.0.1:8000"
@@ -13,6 +13,7 @@ help:
 	@echo "make demo-cvat  the sample to a stand-in for CVAT and back, for people without a CVAT at hand (SERVE=0, PORT=8000)"
 	@echo "make test    the tests    make check   linters, types, layers, migrations, deployment settings, audit"
 	@echo "make serve   web, worker and beat    make stop   stop the embedded PostgreSQL and Redis"
+	@echo "make screenshots  pictures of the main pages into docs/images (needs chromium)"
 
 $(VENV)/.runtime: requirements.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -80,6 +81,10 @@ lock: setup-dev
 	@for part in requirements requirements-dev; do $(BIN)/uv pip compile --no-config --quiet --universal \
 		--python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 		--custom-compile-command "make lock" $$part.in -o $$part.txt; done
+
+# Pictures of the main pages, of the drawn sample, for README and docs. Needs chromium.
+screenshots: setup-dev
+	@$(BIN)/python -m pytest -q tests/browser/screenshots.py
 
 clean:
 	@rm -rf $(VENV) var static-root .mypy_cache .ruff_cache .pytest_cache .hypothesis

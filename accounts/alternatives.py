@@ -94,13 +94,19 @@ def estimate(rows: QuerySet[Any]) -> int:
     asked: list[QuerySet[Any, Any]] = [rows.order_by().values("pk")]
     if isinstance(rows, AlternativesQuerySet) and rows._anyhow is not None:
         asked = [*rows._parts(None), rows._anyhow.values("pk")]
-    compiled = [each.query.sql_with_params() for each in asked]
-    sql = " UNION ALL ".join(f"({text})" for text, _ in compiled)
-    with connections[rows.db].cursor() as cursor:
-        cursor.execute(f"EXPLAIN (FORMAT JSON) {sql}", [value for _, values in compiled for value in values])
-        plan = cursor.fetchone()[0][0]["Plan"]
-    if len(asked) == 1:
-        return int(plan["Plan Rows"])
+    plan = _plan(asked)
+    if plan["Node Type"] != "Append" or len(plan["Plans"]) != len(asked):
+        # There is one, or the planner has seen that one of them finds nothing and left it out.
+        return int(plan["Plan Rows"] if len(asked) == 1 else _plan([rows.order_by().values("pk")])["Plan Rows"])
     *parts, whole = [max(part["Plan Rows"], 1) for part in plan["Plans"]]
     outside = reduce(lambda share, part: share * (1 - min(part / whole, 1)), parts, 1.0)
     return round(whole * (1 - outside))
+
+
+def _plan(asked: Sequence[QuerySet[Any, Any]]) -> dict[str, Any]:
+    compiled = [each.query.sql_with_params() for each in asked]
+    sql = " UNION ALL ".join(f"({text})" for text, _ in compiled)
+    with connections[asked[0].db].cursor() as cursor:
+        cursor.execute(f"EXPLAIN (FORMAT JSON) {sql}", [value for _, values in compiled for value in values])
+        plan: dict[str, Any] = cursor.fetchone()[0][0]["Plan"]
+    return plan

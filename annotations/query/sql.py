@@ -198,8 +198,8 @@ class _Compiler:
                 return self._build(part, leaf, negated=not negated)
             case And(parts=parts) | Or(parts=parts):
                 if isinstance(node, And) and not negated and (together := self._metadata_together(parts)):
-                    condition, parts = together
-                    return Q(condition, *(self._build(part, leaf) for part in parts))
+                    condition, others = together
+                    return Q(condition, *(self._build(part, leaf) for part in others))
                 connector = Q.AND if isinstance(node, And) is not negated else Q.OR
                 return Q(*(self._build(part, leaf, negated=negated) for part in parts), _connector=connector)
         condition = leaf(node)

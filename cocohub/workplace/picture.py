@@ -22,10 +22,12 @@ from cocohub.workplace import paging
 from cocohub.workplace.bulk import typed_value
 from cocohub.workplace.choosing import address, images_of, query_of
 from cocohub.workplace.pages import in_project, show
+from exports.models import CvatImage
 from projects.admin_base import admin_user
 from projects.models import AuditLog, Project, Role
 
 MOST_OBJECTS = 2_000  # drawn on one image
+FRAMES = 5  # in CVAT
 HISTORY, HISTORY_LOOKED_AT = 20, 2_000  # audit lines
 # Formats that browsers show; of others there is only the thumbnail.
 SHOWN_BY_BROWSERS = frozenset({"jpeg", "png", "webp", "gif", "bmp", "avif"})
@@ -76,6 +78,7 @@ def image(request: HttpRequest, project: Project, image_pk: int) -> HttpResponse
         statuses=[(value, label) for value, label in ImageAsset.Status.choices if value in REVIEW],
         in_review=asset.status in REVIEW,
         history=_history(asset),
+        frames=_frames(project, asset),
     )
 
 
@@ -183,6 +186,13 @@ def _object(row: Annotation) -> dict[str, Any]:
         "source": row.source,
         "is_machine": row.is_machine,
     }
+
+
+def _frames(project: Project, asset: ImageAsset) -> list[CvatImage]:
+    """Where the image is in CVAT, the last export first."""
+    sent = CvatImage.objects.filter(project=project, asset=asset.pk, problem="").with_jobs()
+    found = sent.select_related("task", "task__cvat_project").order_by("-pk")[:FRAMES]
+    return [frame for frame in found if frame.link]
 
 
 def _history(asset: ImageAsset) -> list[dict[str, Any]]:

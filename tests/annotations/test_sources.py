@@ -52,7 +52,9 @@ ONE = zipped(("a.jpg", b"picture" * 50))
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"PK", b"PK\x03\x04", b"no zip at all", ONE[: len(ONE) // 2], ONE[:-10], ONE[30:] + b"x"]
+    "content",
+    [b"", b"PK", b"PK\x03\x04", b"no zip at all", ONE[: len(ONE) // 2], ONE[:-10], ONE[30:] + b"x"],
+    ids=["empty", "two-bytes", "four-bytes", "text", "half", "cut", "without-a-start"],
 )
 def test_what_is_no_zip_is_refused(content):
     error = refused(content)

@@ -41,7 +41,7 @@ def test_nothing_serious_is_in_the_way(open_as, street, width, scheme):
     found = {"home": faults(page)}
     for name in (
         "images?boxes=1", "images?view=table", "images?q=widht>3", f"images/{image.pk}", "insights",
-        "insights?a=split:train&b=split:val", "categories", "imports", "exports", f"exports/{job.pk}",
+        "insights?a=split:train&b=split:val", "categories", "imports", "exports", f"exports/{job.pk}", "cvat",
     ):  # fmt: skip
         page.goto(f"{base}/admin/work/{street.pk}/{name}")
         found[name] = faults(page)

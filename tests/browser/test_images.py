@@ -156,7 +156,16 @@ def test_no_page_is_wider_than_the_window(open_as, curator, street, width):
     image = ImageAsset.objects.filter(project=street).first()
     page = open_as(curator, "/admin/", viewport={"width": width, "height": 800})
     base = page.url.removesuffix("/admin/")
-    for name in ("images", "images?view=table", f"images/{image.pk}", "imports", "exports"):
+    for name in (
+        "images",
+        "images?view=table",
+        f"images/{image.pk}",
+        "insights",
+        "categories",
+        "imports",
+        "exports",
+        "cvat",
+    ):
         page.goto(f"{base}/admin/work/{street.pk}/{name}")
         assert page.evaluate("document.documentElement.scrollWidth") <= width, name
 

@@ -196,8 +196,9 @@ def test_killed_at_random_it_ends_with_each_shape_once(scene, cvat, client, star
         killed += worker.process.poll() is None
         worker.kill()
 
-    for job in exports:
-        check_once(finish(job, worker), cvat, client, images=6)
+    done = [finish(job, worker) for job in exports]
+    for job in done:
+        check_once(job, cvat, client, images=6)
 
 
 def test_killed_before_cvat_is_asked_the_snapshot_is_made_anew(scene, cvat, client, start, worker, monkeypatch):
