@@ -201,7 +201,8 @@ CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 CELERY_BEAT_SCHEDULE = {
     "re-publish waiting and abandoned tasks": {"task": "projects.tasks.sweep", "schedule": 10.0},
     "forget what bulk edits changed long ago": {
-        "task": "annotations.tasks.forget_old_undos", "schedule": crontab(minute=29),
+        "task": "annotations.tasks.forget_old_undos",
+        "schedule": crontab(minute=29),
     },
     "delete files that no row refers to": {"task": "cocohub.tasks.delete_orphans", "schedule": crontab(3, 23)},
     "forget uploads that have run out": {"task": "annotations.tasks.forget_uploads", "schedule": crontab(minute=41)},

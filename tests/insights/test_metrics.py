@@ -197,7 +197,9 @@ NUMBERS = [
 ]
 
 
-@pytest.mark.parametrize("scale", [boxes.WIDTHS, boxes.ASPECTS, objects.SCORES, objects.SQUARE_SIDES], ids=lambda scale: scale.field)
+@pytest.mark.parametrize(
+    "scale", [boxes.WIDTHS, boxes.ASPECTS, objects.SCORES, objects.SQUARE_SIDES], ids=lambda scale: scale.field
+)
 @pytest.mark.parametrize("number", [*NUMBERS, "-0.5", "-7"])
 def test_the_fast_bins_are_those_of_exact_comparison(scale, number, db):
     exact = Decimal(number)
