@@ -225,7 +225,7 @@ def _few_days(metric: str, figures: Mapping[str, Any], images: str) -> Chart:
     greatest = max((each["count"] for each, _ in listed), default=0) or 1
     rows = [
         Row(
-            f"{each['day']} {words.label(metric, name)}", [Part(100 * each["count"] / greatest, 0, "")],
+            f"{words.label(metric, name)} {each['day']}", [Part(100 * each["count"] / greatest, 0, "")],
             shown(each["count"]), link(images, each["q"]),
         )
         for each, name in listed

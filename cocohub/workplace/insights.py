@@ -14,7 +14,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts.errors import ServiceError
 from annotations import query
-from cocohub.workplace import charts
+from cocohub.workplace import charts, judging
 from cocohub.workplace import metric_words as words
 from cocohub.workplace.choosing import Fault, query_of
 from cocohub.workplace.pages import in_project, show, told
@@ -48,6 +48,7 @@ def insights(request: HttpRequest, project: Project) -> HttpResponseBase:
         "views": list(_views(request, project)[:LISTED]),
         "charts": reverse("workplace:insight-charts", args=[project.pk]) + _address(request, compared=compared),
         "groups": [(key, title) for key, title, _ in words.groups()],
+        "sources": [] if compared else judging.sources_of(project),
     }
     for text in texts:
         try:

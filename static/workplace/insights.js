@@ -23,6 +23,25 @@
     }
   });
   if (box) load();
+  const source = document.getElementById("source");
+  source?.addEventListener("change", () => judge(0));
+  if (source) judge(0);
+
+  // How well the chosen source predicts; asked again while that is being found out.
+  async function judge(times) {
+    const place = document.getElementById("predictions");
+    const wanted = source.value;
+    try {
+      const answer = await fetch(`${place.dataset.address}?${new URLSearchParams({ source: wanted, q: place.dataset.query })}`);
+      if (source.value !== wanted) return;
+      if (answer.ok) place.innerHTML = await answer.text(); // made and escaped by our own templates
+      else place.textContent = (await answer.json()).message;
+      if (answer.headers.get("X-Waiting") && times < MOST) setTimeout(() => { if (source.value === wanted) judge(times + 1); }, PAUSE);
+    } catch {
+      place.textContent = box?.dataset.failed ?? "";
+    }
+    place.setAttribute("aria-busy", "false");
+  }
 
   function save(button) {
     const form = dialog.querySelector("form");

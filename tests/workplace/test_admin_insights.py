@@ -1,10 +1,14 @@
 """Insights in the workplace: charts of any query that lead to the images, comparisons, saved views, files."""
 
+import json
+
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from annotations.models import Category
+from annotations.models import Annotation, Category, ImportJob
+from annotations.predictions import import_predictions
+from annotations.report import Report
 from cocohub.workplace import charts, metric_words
 from insights import refreshing
 from insights.metrics import METRICS
@@ -169,7 +173,7 @@ def test_the_page_costs_the_same_however_many_views(by_curator, project, images,
         InsightView.objects.create(project=project, name=f"v{number}", visualization={"metric": "classes"})
     with CaptureQueriesContext(connection) as many:
         by_curator.get(work("insights"))
-    assert len(many) == len(few) <= 8
+    assert len(many) == len(few) <= 9
 
 
 def test_figures_at_hand_cost_few_queries(by_curator, images, work, django_assert_max_num_queries):
@@ -191,3 +195,40 @@ def test_lines_run_from_the_first_day_to_the_last():
     chart = charts.chart("image_activity", figures, "/images")
     assert chart.curves[0].points == "0.00,75.00 50.00,50.00 100.00,0.00"
     assert [dot.link for dot in chart.curves[0].dots] == ["", "", ""]
+
+
+# --- Predictions ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def predicted(project, images, tmp_path):
+    """Predictions of the cars of `images`, each where it is."""
+    cars = Annotation.objects.filter(project=project, category__name="car", bbox__isnull=False)
+    found = [
+        {"image_id": row.image.coco_id, "category_id": row.category.coco_id, "bbox": row.bbox, "score": 0.9}
+        for row in cars.select_related("image", "category")
+    ]
+    path = tmp_path / "found.json"
+    path.write_text(json.dumps(found))
+    import_predictions(project=project, path=path, source="yolo", split="train", report=Report())
+    task = factories.make_task(project)
+    ImportJob.objects.create(project=project, task=task, what=ImportJob.What.PREDICTIONS, source="yolo")
+    return found
+
+
+def test_predictions_are_judged_against_people(by_curator, predicted, work):
+    assert by_curator.get(work("insights")).context["sources"] == ["yolo"]
+    answer = by_curator.get(work("insights/predictions"), {"source": "yolo"})
+    assert "X-Waiting" not in answer
+    boxes = next(card for card in answer.context_data["cards"] if card["title"] == "boxes")
+    car = next(row for row in [*boxes["chart"].rows, *boxes["chart"].more] if row.label == "car")
+    assert car.number == "1.000"
+    assert "category%3Acar" in car.link
+    assert answer.context_data["mistakes"]["false_positives"] == 0
+
+
+def test_predictions_of_nobody_are_refused(project, by_curator, images, work):
+    assert by_curator.get(work("insights/predictions"), {"source": "nobody"}).status_code == 404
+    assert by_curator.get(work("insights/predictions")).status_code == 400
+    stranger = browser_of(staff(factories.make_project(), Role.MANAGER))
+    assert stranger.get(work("insights/predictions"), {"source": "yolo"}).status_code == 404

@@ -29,7 +29,8 @@ OURS = ("accounts", "projects", "assets", "annotations", "insights", "exports")
 # Inner parts of other rows, which have no meaning by themselves; and ended sessions, which are nobody's business.
 WITHOUT_A_PAGE = {
     "accounts.revokedsession", "annotations.bulkeditbatch", "annotations.previousimage",
-    "annotations.previousannotation", "annotations.resumableupload", "insights.metricresult", "exports.cvatknown",
+    "annotations.previousannotation", "annotations.previouslabel", "annotations.resumableupload",
+    "insights.metricresult", "insights.predictionresult", "exports.cvatknown",
 }  # fmt: skip
 READ_ONLY = [
     Split, Annotation, CocoDocument, DocumentCategory, ImportJob, ExportJob, InsightView, Task, AuditLog, CvatProject,
