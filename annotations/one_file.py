@@ -288,6 +288,7 @@ class _MergeWriter:
     def write(self) -> None:
         """Stage all rows, then merge them."""
         run = self.run
+        self._take_known_sizes()
         merging.create_staging(self.cursor)
         empty = array("i", bytes(4 * len(run.table)))
         rows.copy_in(self.cursor, f"staged_image ({rows.IMAGE_COLUMNS})", run.image_rows(empty))
@@ -308,6 +309,15 @@ class _MergeWriter:
         )
         for name, number in merged.items():
             setattr(run.summary, name, number)
+
+    def _take_known_sizes(self) -> None:
+        """Pictures that are stored already have told the true sizes; boxes are judged by those again."""
+        table = self.run.table
+        stored = ImageAsset.objects.filter(project=self.run.project, split=self.split).exclude(uri="")
+        for coco_id, width, height in stored.values_list("coco_id", "width", "height").iterator():
+            row = table.rows.get(coco_id)
+            if row is not None and row not in self.run.pictures:
+                table.widths[row], table.heights[row] = width or 0, height or 0
 
     def _annotations(self) -> Iterator[bytes]:
         categories = {coco_id: b"%d" % key for coco_id, key in self.categories.items()}

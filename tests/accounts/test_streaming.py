@@ -3,13 +3,13 @@
 import io
 
 import pytest
-from asgiref.sync import async_to_sync
 from django.core.handlers.asgi import ASGIRequest
 from django.http import StreamingHttpResponse
 from django.test import RequestFactory
 
 from accounts.api import streaming
 from accounts.api.streaming import stored_file
+from tests import asynchronous
 
 CONTENT = bytes(range(256)) * 4
 
@@ -98,7 +98,7 @@ def test_under_asgi_one_piece_at_a_time_is_read(monkeypatch):
         assert read == [100]
         return [first, *[piece async for piece in pieces]]
 
-    received = async_to_sync(receive)()
+    received = asynchronous.run(receive())
 
     assert b"".join(received) == CONTENT
     assert {len(piece) for piece in received[:-1]} == {100}

@@ -1,12 +1,12 @@
 """What happens to bodies before Django: long parts of uploads in pieces, endless ones cut off, full disks told."""
 
-import asyncio
 import json
 
 import pytest
 from django.core.exceptions import RequestAborted
 
 from cocohub import bodies
+from tests import asynchronous
 
 PATH = "/api/v1/projects/1/uploads/" + "0" * 8 + "-0000-0000-0000-" + "0" * 12
 
@@ -41,7 +41,7 @@ def run(application, scope_, messages):
     async def send(message):
         sent.append(message)
 
-    asyncio.run(application(scope_, receive, send))
+    asynchronous.run(application(scope_, receive, send))
     return sent
 
 
@@ -101,7 +101,7 @@ def test_a_body_without_a_length_is_cut_off(settings):
         return {"type": "http.request", "body": b"x" * 1024 * 1024, "more_body": True}
 
     with pytest.raises(bodies._Refused):
-        asyncio.run(bodies.Handler().read_body(receive))
+        asynchronous.run(bodies.Handler().read_body(receive))
 
 
 def test_a_client_that_goes_leaves_nothing(settings, tmp_path):
@@ -113,7 +113,7 @@ def test_a_client_that_goes_leaves_nothing(settings, tmp_path):
         return messages.pop(0)
 
     with pytest.raises(RequestAborted):
-        asyncio.run(bodies.Handler().read_body(receive))
+        asynchronous.run(bodies.Handler().read_body(receive))
     assert not list(tmp_path.iterdir())
 
 

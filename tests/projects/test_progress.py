@@ -15,7 +15,7 @@ from django.utils import timezone
 from accounts import tokens
 from projects import jobs, watching
 from projects.models import Membership, Task
-from tests import factories
+from tests import asynchronous, factories
 from tests.conftest import wait_until
 
 
@@ -106,7 +106,7 @@ def running(transactional_db, project):
 
 def follow(steps):
     """Run an async test; the poller's thread lets go of its connection before the database is emptied."""
-    asyncio.run(steps)
+    asynchronous.run(steps)
     wait_until(lambda: not any(thread.name.startswith("watched tasks") for thread in threading.enumerate()))
 
 
