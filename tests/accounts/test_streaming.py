@@ -75,6 +75,7 @@ def test_range_of_a_post_and_of_an_empty_file():
     assert (empty.status_code, empty["Content-Length"], body(empty)) == (200, "0", b"")
 
 
+@pytest.mark.django_db  # the end of a request looks after connections
 def test_file_is_closed_even_if_nobody_reads():
     file = io.BytesIO(CONTENT)
     stored_file(RequestFactory().get("/"), file, "application/zip").close()
