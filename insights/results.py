@@ -90,22 +90,31 @@ def one_state(project: Project, milliseconds: int) -> Iterator[tuple[int, dateti
         raise
 
 
-_KEEP = """
-    INSERT INTO insights_metricresult AS kept
-        (project_id, metric, query_key, query, version, revision, figures, computed_at, seconds)
-    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
-    ON CONFLICT (project_id, query_key, metric) DO UPDATE SET
-        version = excluded.version, revision = excluded.revision, figures = excluded.figures,
-        computed_at = excluded.computed_at, seconds = excluded.seconds,
-        wanted_at = CASE WHEN kept.wanted_at > excluded.computed_at THEN kept.wanted_at END
-    WHERE kept.computed_at IS NULL OR kept.version <> excluded.version
-        OR (kept.revision, kept.computed_at) <= (excluded.revision, excluded.computed_at)
-"""
-_WANT = """
-    INSERT INTO insights_metricresult AS kept (project_id, metric, query_key, query, version, wanted_at)
-    VALUES (%s, %s, %s, %s, %s, clock_timestamp())
-    ON CONFLICT (project_id, query_key, metric) DO UPDATE SET wanted_at = clock_timestamp()
-"""
+def statements(table: str, name: str) -> tuple[str, str]:
+    """SQL that keeps figures in `table`, and that says somebody waits for them; column `name` says what they are of.
+
+    Figures of an older state of the project never take the place of newer ones.
+    """
+    keep = f"""
+        INSERT INTO {table} AS kept
+            (project_id, {name}, query_key, query, version, revision, figures, computed_at, seconds)
+        VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
+        ON CONFLICT (project_id, query_key, {name}) DO UPDATE SET
+            version = excluded.version, revision = excluded.revision, figures = excluded.figures,
+            computed_at = excluded.computed_at, seconds = excluded.seconds,
+            wanted_at = CASE WHEN kept.wanted_at > excluded.computed_at THEN kept.wanted_at END
+        WHERE kept.computed_at IS NULL OR kept.version <> excluded.version
+            OR (kept.revision, kept.computed_at) <= (excluded.revision, excluded.computed_at)
+    """  # noqa: S608 - our own words
+    want = f"""
+        INSERT INTO {table} AS kept (project_id, {name}, query_key, query, version, wanted_at)
+        VALUES (%s, %s, %s, %s, %s, clock_timestamp())
+        ON CONFLICT (project_id, query_key, {name}) DO UPDATE SET wanted_at = clock_timestamp()
+    """  # noqa: S608
+    return keep, want
+
+
+_KEEP, _WANT = statements("insights_metricresult", "metric")
 
 
 def keep(project: Project, q: str, counted: Counted) -> None:

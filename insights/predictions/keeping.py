@@ -18,22 +18,7 @@ from insights.predictions import evaluation
 from insights.predictions.evaluation import VERSION, Progress
 from projects.models import Project
 
-_KEEP = """
-    INSERT INTO insights_predictionresult AS kept
-        (project_id, source, query_key, query, version, revision, figures, computed_at, seconds)
-    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
-    ON CONFLICT (project_id, source, query_key) DO UPDATE SET
-        version = excluded.version, revision = excluded.revision, figures = excluded.figures,
-        computed_at = excluded.computed_at, seconds = excluded.seconds,
-        wanted_at = CASE WHEN kept.wanted_at > excluded.computed_at THEN kept.wanted_at END
-    WHERE kept.computed_at IS NULL OR kept.version <> excluded.version
-        OR (kept.revision, kept.computed_at) <= (excluded.revision, excluded.computed_at)
-"""
-_WANT = """
-    INSERT INTO insights_predictionresult AS kept (project_id, source, query_key, query, version, wanted_at)
-    VALUES (%s, %s, %s, %s, %s, clock_timestamp())
-    ON CONFLICT (project_id, source, query_key) DO UPDATE SET wanted_at = clock_timestamp()
-"""
+_KEEP, _WANT = results.statements("insights_predictionresult", "source")
 
 
 @dataclass(frozen=True)
