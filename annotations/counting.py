@@ -1,12 +1,13 @@
 """How many rows a query finds: exactly up to a cap, PostgreSQL's estimate above it, and which of the two it is."""
 
-from typing import Any
+from array import array
+from typing import Any, NamedTuple
 
 from django.db.models import IntegerField, QuerySet, Subquery
 
 from accounts.alternatives import AlternativesQuerySet, estimate
 
-__all__ = ["CAP", "CappedCount", "count", "estimate", "settled"]
+__all__ = ["CAP", "CappedCount", "Found", "count", "estimate", "find", "settled"]
 
 CAP = 1_000  # rows; a page is not read until they are counted
 
@@ -19,6 +20,22 @@ def count(rows: QuerySet[Any]) -> tuple[int, bool]:
 def settled(rows: QuerySet[Any], found: int) -> tuple[int, bool]:
     """(number, whether it is exact), given how many of the first `CAP + 1` rows were found. At most one statement."""
     return (found, True) if found <= CAP else (max(found, estimate(rows)), False)
+
+
+class Found(NamedTuple):
+    """How many rows there are, whether that is exact, and if so their keys (64-bit, in no order)."""
+
+    number: int
+    exact: bool
+    keys: "array[int] | None"
+
+
+def find(rows: QuerySet[Any]) -> Found:
+    """Count, and keep the keys of few. One statement, or two."""
+    keys = array("q", _keys(rows, CAP + 1).values_list("pk", flat=True))
+    if len(keys) > CAP:
+        return Found(*settled(rows, len(keys)), None)
+    return Found(len(keys), True, keys)
 
 
 class CappedCount(Subquery):

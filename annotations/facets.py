@@ -7,6 +7,7 @@ from django.db import connection
 
 from annotations import query, sampling
 from annotations.counting import estimate
+from annotations.remembering import Question
 from assets.models import ImageAsset, ImageAssetQuerySet
 from projects.models import Project
 
@@ -75,6 +76,11 @@ def facets(project: Project, q: str, *, names: tuple[str, ...] = NAMES, limit: i
     Exact where the query finds no more than the cap of counts (10,000 images). Above it the images of an evenly spread
     sample are counted, and the numbers are scaled to the estimated total.
     """
+    question: Question[Facets] = Question(project, "facets", q, f"{limit:d}", *names)
+    return question.answer(lambda: _find(project, q, names, limit))
+
+
+def _find(project: Project, q: str, names: tuple[str, ...], limit: int) -> Facets:
     rows = query.filter_images(ImageAsset.objects.all(), project, q)
     values, number = _counted(project, rows.order_by().first_rows(CAP + 1), names, limit, most=CAP)
     if number <= CAP:

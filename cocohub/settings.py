@@ -158,7 +158,15 @@ if DATABASE_POOL_SIZE < 0 or DATABASE_POOL_SIZE == 1:
 if not 0 < DATABASE_POOL_TIMEOUT < float("inf"):
     raise ImproperlyConfigured(f"DATABASE_POOL_TIMEOUT is {DATABASE_POOL_TIMEOUT}; expected seconds, more than 0.")
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}}
+CACHES = {
+    "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL},
+    # Of each process: what queries found at a revision (annotations/remembering.py), at most 8 KB each.
+    "memory": {
+        "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
+        "TIMEOUT": 3600,
+        "OPTIONS": {"MAX_ENTRIES": 2000},
+    },
+}
 
 # A query of the filter language that takes longer is refused with "narrow it".
 QUERY_TIMEOUT_MS = env.int("QUERY_TIMEOUT_MS", default=10_000)

@@ -32,7 +32,10 @@ QUEUES = "imports,thumbnails,insights,exports"
 @pytest.fixture(autouse=True)
 def surroundings(settings, tmp_path):
     """Every test has a cache and a storage of its own, and hashes passwords quickly."""
-    settings.CACHES = {"default": {**settings.CACHES["default"], "KEY_PREFIX": uuid.uuid4().hex}}
+    settings.CACHES = {
+        name: {**cache, "KEY_PREFIX": uuid.uuid4().hex, **({"LOCATION": uuid.uuid4().hex} if name == "memory" else {})}
+        for name, cache in settings.CACHES.items()
+    }
     storage = settings.STORAGES["default"]
     settings.STORAGES = {
         **settings.STORAGES,

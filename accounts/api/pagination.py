@@ -87,7 +87,7 @@ class KeysetPagination(BasePagination):
         self.request = request
         keys = keys_of(queryset, self._ordering(view))
         size = self._size(request)
-        backward, after = _read_cursor(request.query_params.get("cursor", ""), keys)
+        backward, after = read_cursor(request.query_params.get("cursor", ""), keys)
         found = fetch(queryset, keys, after, backward, size + 1)
         rows, more = found[:size], len(found) > size
         if backward:
@@ -255,7 +255,7 @@ def write_cursor(keys: list[Key], row: Any, backward: bool) -> str:
     return base64.urlsafe_b64encode(orjson.dumps(content)).decode().rstrip("=")
 
 
-def _read_cursor(text: str, keys: list[Key]) -> tuple[bool, list[Any] | None]:
+def read_cursor(text: str, keys: list[Key]) -> tuple[bool, list[Any] | None]:
     """The direction, and the values after which to go on; they only ever become bound parameters."""
     if not text:
         return False, None

@@ -13,7 +13,9 @@ from rest_framework.viewsets import GenericViewSet
 from annotations import editing, query, relabelling
 from annotations.api import bulk, conditional, edit_serializers, filters, lists, serializers
 from annotations.api.categories import find_category
+from annotations.counting import Found
 from annotations.models import Annotation
+from annotations.remembering import Question
 from projects.api.base import ProjectScoped
 
 Q = OpenApiParameter(
@@ -47,9 +49,18 @@ class AnnotationViewSet(ProjectScoped, ListModelMixin, RetrieveModelMixin, Gener
         """Only what `q` and the filters choose, in lists."""
         if self.action != "list":
             return queryset
-        narrowed: Any = super().filter_queryset(queryset)
-        chosen = query.filter_annotations(narrowed, self.project, self.request.query_params.get("q", ""))
-        return lists.trim(chosen, serializers.AnnotationSerializer, self.wanted, self.ordering)
+        return lists.trim(self.chosen(queryset), serializers.AnnotationSerializer, self.wanted, self.ordering)
+
+    def chosen(self, queryset: Any = None) -> QuerySet[Any]:
+        """The annotations of the whole list."""
+        narrowed: Any = super().filter_queryset(self.get_queryset() if queryset is None else queryset)
+        return query.filter_annotations(narrowed, self.project, self.request.query_params.get("q", ""))
+
+    def question(self) -> Question[Found]:
+        """What the list is of."""
+        asked = self.request.query_params
+        others = [f"{name}={asked.getlist(name)}" for name in sorted(self.filterset_class.get_filters())]
+        return Question(self.project, "annotations", asked.get("q", ""), *others)
 
     def get_serializer_context(self) -> dict[str, Any]:
         """With the fields that are asked for."""

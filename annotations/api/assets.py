@@ -10,10 +10,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
+from accounts.api.pagination import keys_of, read_cursor
 from accounts.errors import ServiceError
 from annotations import query
 from annotations.api import conditional, lists, serializers
+from annotations.counting import Found
 from annotations.models import Annotation
+from annotations.remembering import Question
 from assets import services as asset_services
 from assets.models import ImageAsset
 from projects.api.base import KeysetPagination, ProjectScoped
@@ -71,7 +74,7 @@ class AssetViewSet(ProjectScoped, ListModelMixin, RetrieveModelMixin, GenericVie
         if answer := conditional.unchanged(request, tag):
             return answer
         self.wanted = wanted
-        with query.statement_timeout(deep_page=lists.is_deep(request)):
+        with query.statement_timeout(deep_page=lists.is_deep(request) and self._beyond() is None):
             page = super().list(request, *args, **kwargs)
         return conditional.tagged(page, tag)
 
@@ -79,8 +82,26 @@ class AssetViewSet(ProjectScoped, ListModelMixin, RetrieveModelMixin, GenericVie
         """Only what `q` chooses, in lists."""
         if self.action != "list":
             return queryset
-        chosen = query.filter_images(queryset, self.project, self.request.query_params.get("q", ""))
-        return lists.trim(chosen, serializers.AssetSerializer, self.wanted, self.get_ordering())
+        rows = self.chosen(queryset, self._beyond())
+        return lists.trim(rows, serializers.AssetSerializer, self.wanted, self.get_ordering())
+
+    def chosen(self, queryset: Any = None, beyond: query.Beyond | None = None) -> QuerySet[Any]:
+        """The images of the whole list, or what is left of it."""
+        rows = self.get_queryset() if queryset is None else queryset
+        return query.filter_images(rows, self.project, self.request.query_params.get("q", ""), beyond=beyond)
+
+    def question(self) -> Question[Found]:
+        """What the list is of."""
+        return Question(self.project, "images", self.request.query_params.get("q", ""))
+
+    def _beyond(self) -> query.Beyond | None:
+        """From where a page in the middle goes on, where that helps: in the order of the key, and counted before."""
+        order = self.get_ordering()
+        if len(order) > 1 or not lists.carried_count(self.request):
+            return None
+        keys = keys_of(self.queryset, order)
+        backward, after = read_cursor(self.request.query_params.get("cursor", ""), keys)
+        return query.Beyond(after[0], less=keys[0].descending is not backward) if after else None
 
     def get_serializer_context(self) -> dict[str, Any]:
         """With the fields that are asked for."""

@@ -15,6 +15,7 @@ from rest_framework.utils.urls import replace_query_param
 from accounts.errors import ServiceError
 from annotations import counting
 from annotations.query.conditions import one_of
+from annotations.remembering import Question
 from projects.api.base import KeysetPagination
 
 FIELDS = OpenApiParameter(
@@ -28,7 +29,8 @@ COUNTED = "counted"  # of links to other pages: what the first page counted, wit
 class CountedPagination(KeysetPagination):
     """Pages with the number of rows: exact up to a cap, an estimate above it; `count=false` leaves it out.
 
-    The links to other pages carry the number, so that it is counted once.
+    The links to other pages carry the number, so that it is counted once. Its views have two methods: `question()`,
+    under which the count is remembered, and `chosen()`, the rows of the whole list.
     """
 
     extra_schema = {
@@ -37,34 +39,32 @@ class CountedPagination(KeysetPagination):
     }
 
     def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any]:
-        """The rows of the page that the request asks for."""
-        known = _carried(request)
+        """The rows of the page that the request asks for; the view says what is asked by its `question()`."""
         if request.query_params.get("count", "").lower() in FALSE:
             self.count: tuple[int | None, bool | None] = (None, None)
             page = super().paginate_queryset(queryset, request, view)
-        elif known is not None:
-            self.count = known
-            page = super().paginate_queryset(queryset, request, view)
-            if not page:  # the rows around the cursor are gone, so the number is another one
-                self.count = counting.count(queryset)
         else:
-            page = self._counted(queryset, request, view)
+            question: Question[counting.Found] = view.question()
+            carried = carried_count(request)
+            known = question.recalled() if carried else question.answer(lambda: counting.find(queryset))
+            self.count = carried or (known.number, known.exact)
+            page = super().paginate_queryset(_quickly(queryset, known), request, view)
+            if carried and not page:  # the rows around the cursor are gone, so the number is another one
+                self.count = question.answer(lambda: counting.find(view.chosen()))[:2]
         self.extra = {"count": self.count[0], "count_is_exact": self.count[1]}
         return page
-
-    def _counted(self, queryset: Any, request: Request, view: Any) -> list[Any]:
-        """The page of few rows is made from their keys, which counting has found: their order might lead the planner
-        through the whole project in search of them."""
-        keys = [row["pk"] for row in queryset.primary_keys(counting.CAP + 1)]
-        if len(keys) > counting.CAP:
-            self.count = counting.settled(queryset, len(keys))
-            return super().paginate_queryset(queryset, request, view)
-        self.count = (len(keys), True)
-        return super().paginate_queryset(queryset.unfiltered().filter(one_of(F("pk"), keys)), request, view)
 
     def _url(self, *args: Any, **kwargs: Any) -> str:
         link, (number, exact) = super()._url(*args, **kwargs), self.count
         return link if number is None else replace_query_param(link, COUNTED, f"{'' if exact else '~'}{number}")
+
+
+def _quickly(rows: Any, known: counting.Found | None) -> Any:
+    """The same rows; few of them are read by their keys: their order might lead the planner through the whole project
+    in search of them."""
+    if known is None or known.keys is None:
+        return rows
+    return rows.unfiltered().filter(one_of(F("pk"), list(known.keys)))
 
 
 def is_deep(request: Request) -> bool:
@@ -72,7 +72,8 @@ def is_deep(request: Request) -> bool:
     return bool(request.query_params.get("cursor"))
 
 
-def _carried(request: Request) -> tuple[int, bool] | None:
+def carried_count(request: Request) -> tuple[int, bool] | None:
+    """The count that the link from another page of the list carries, and whether it is exact."""
     found = re.fullmatch(r"(~?)(\d{1,15})", request.query_params.get(COUNTED, ""))
     return (int(found[2]), not found[1]) if found and is_deep(request) else None
 

@@ -4,7 +4,7 @@ from annotations.query.errors import QueryError
 from annotations.query.fields import FIELDS, Field
 from annotations.query.parser import parse
 from annotations.query.printer import to_text
-from annotations.query.sql import filter_annotations, filter_images
+from annotations.query.sql import Beyond, filter_annotations, filter_images
 from annotations.query.timeout import statement_timeout
 from annotations.query.tree import Node
 
@@ -16,6 +16,7 @@ def canonical(text: str) -> str:
 
 __all__ = [
     "FIELDS",
+    "Beyond",
     "Field",
     "Node",
     "QueryError",

@@ -4,7 +4,7 @@ import calendar
 import re
 from datetime import UTC, datetime, timedelta, tzinfo
 
-from annotations.query.tree import Moment
+from annotations.query.tree import Between, Compare, Differs, Is, Moment, Node, terms
 
 _AGO = re.compile(r"-([0-9]{1,5})([hdwmy])")
 _CALENDAR = re.compile(
@@ -32,6 +32,21 @@ def read_moment(text: str) -> Moment | None:
 def is_ago(moment: Moment) -> bool:
     """Whether it is an instant before now rather than a day, a month or the like."""
     return moment.text.startswith("-")
+
+
+def counts_from_now(tree: Node) -> bool:
+    """Whether a query asks for something else as time goes on."""
+    for term in terms(tree):
+        match term.test:
+            case Is(value=value) | Differs(value=value) | Compare(value=value):
+                ends = [value]
+            case Between(low=low, high=high):
+                ends = [low, high]
+            case _:
+                continue
+        if any(isinstance(end, Moment) and is_ago(end) for end in ends):
+            return True
+    return False
 
 
 def period(moment: Moment, *, now: datetime, zone: tzinfo) -> tuple[datetime, datetime]:

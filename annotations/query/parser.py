@@ -11,6 +11,7 @@ term     = text | name operator value | name ":" "(" any ")"      (in there, a t
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 
 from annotations.query import values
 from annotations.query.errors import QueryError
@@ -38,6 +39,11 @@ def parse(text: str, *, max_characters: int | None = MAX_CHARACTERS) -> Node:
             raise QueryError(
                 f"the character U+{ord(char):04X} cannot be searched for", column=column, word=ascii(char)[1:-1]
             )
+    return _tree(text) if len(text) <= MAX_CHARACTERS else _Parser(text).query()
+
+
+@lru_cache(maxsize=512)  # a request reads its query several times, and people ask the same again
+def _tree(text: str) -> Node:
     return _Parser(text).query()
 
 

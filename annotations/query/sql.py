@@ -6,6 +6,7 @@ count() a correlated count. Names of categories and splits become ids before, wi
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -83,15 +84,31 @@ MOST_WAYS = 8  # of writing values of metadata that are looked up together, each
 Leaf = Callable[[Node], Sql]
 
 
+@dataclass(frozen=True)
+class Beyond:
+    """Images whose keys are greater than this one, or less: what is left of a list in the order of the key."""
+
+    image: int
+    less: bool = False
+
+
 def filter_images(
-    queryset: ImageAssetQuerySet, project: Project, query: str | Node, *, now: datetime | None = None
+    queryset: ImageAssetQuerySet,
+    project: Project,
+    query: str | Node,
+    *,
+    now: datetime | None = None,
+    beyond: Beyond | None = None,
 ) -> ImageAssetQuerySet:
     """The images of the project, among those given, that a query selects; QueryError if it is none.
 
-    Runs one small query where the text names categories or splits. `-7d` counts from `now`.
+    Runs one small query where the text names categories or splits. `-7d` counts from `now`. Who reads on from an image
+    says so with `beyond`: annotations are then looked for from there on too, which PostgreSQL does not conclude itself.
+    The rows are still to be filtered by the key.
     """
     tree = parse(query) if isinstance(query, str) else query
-    return queryset.filter(project=project).either(_Compiler(project, tree, Scope.IMAGE, now).alternatives())
+    compiler = _Compiler(project, tree, Scope.IMAGE, now, beyond)
+    return queryset.filter(project=project).either(compiler.alternatives())
 
 
 def filter_annotations(
@@ -166,8 +183,11 @@ def _looked_up(term: Term) -> Test:
 
 
 class _Compiler:
-    def __init__(self, project: Project, tree: Node, root: Scope, now: datetime | None) -> None:
+    def __init__(
+        self, project: Project, tree: Node, root: Scope, now: datetime | None, beyond: Beyond | None = None
+    ) -> None:
         self.project = project
+        self.beyond = beyond
         self.tree = _with_issues_of_objects(tree)
         self.root = root
         self.now = now or timezone.now()
@@ -238,6 +258,8 @@ class _Compiler:
     def _objects(self, condition: Node) -> QuerySet[Annotation]:
         """The annotations of the outer row's image that meet a condition."""
         of_image = Annotation.objects.filter(project=self.project, image_id=OuterRef(self.image))
+        if self.beyond:
+            of_image = of_image.filter(**{f"image_id__{'lt' if self.beyond.less else 'gt'}": self.beyond.image})
         return of_image.filter(self._build(condition, self._object_test))
 
     def _count(self, condition: Node, test: Test) -> Sql:

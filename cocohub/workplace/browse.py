@@ -9,8 +9,8 @@ from django.template.response import TemplateResponse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
-from annotations import completion, query
-from annotations.counting import count
+from annotations import completion, counting, query
+from annotations.remembering import Question
 from assets import storage
 from assets.models import ImageAsset
 from assets.services import REVIEW
@@ -58,7 +58,8 @@ def images(request: HttpRequest, project: Project) -> HttpResponseBase:
     try:
         with query.statement_timeout():
             rows = images_of(project, text)
-            number, exact = count(rows)
+            question: Question[counting.Found] = Question(project, "images", text)
+            number, exact, _keys = question.answer(lambda: counting.find(rows))
             page = paging.page_of(request, _for_cards(rows), sort)
     except query.QueryError as error:
         return show(request, "workplace/images.html", project, "images", fault=Fault.of(text, error), **context)

@@ -86,6 +86,7 @@ def test_a_page_of_images_costs_the_same_however_many(by_curator, project, image
         ImageAsset(project=project, split=split, coco_id=100 + number, file_name=f"{number}.jpg")
         for number in range(40)
     )
+    project.touch()
     with CaptureQueriesContext(connection) as many:
         by_curator.get(work(page))
     assert len(many) == len(few) <= 18

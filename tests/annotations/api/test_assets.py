@@ -116,6 +116,7 @@ def test_an_empty_page_behind_the_last_row_still_tells_the_count(at, as_viewer, 
     fill(project, 6)
     first = as_viewer.get(at("assets"), {"page_size": 3}).json()
     ImageAsset.objects.filter(coco_id__gt=3).delete()
+    project.touch()
     assert as_viewer.get(first["next"]).json() | {"next": 0, "previous": 0} == {
         "results": [], "count": 3, "count_is_exact": True, "next": 0, "previous": 0,
     }  # fmt: skip
@@ -182,6 +183,63 @@ def test_what_the_first_page_counted_is_not_counted_again(at, as_viewer, project
     assert as_viewer.get(at("assets"), {"counted": "99"}).json()["count"] == 7  # of links only
     uncounted = as_viewer.get(at("assets"), {"page_size": 3, "count": "false"}).json()
     assert as_viewer.get(uncounted["next"]).json()["count"] is None
+
+
+@pytest.mark.parametrize("path", ["assets", "assets/facets"])
+def test_what_a_query_found_is_remembered_until_somebody_writes(at, as_viewer, project, path, statements):
+    fill(project, 4)
+    ask = {"q": "split:many width>=0"}
+    assert as_viewer.get(at(path), ask).json()["count"] == 4
+    with statements() as sent:
+        assert as_viewer.get(at(path), {"q": "width>=0 split:many"}).json()["count"] == 4
+    first = len(sent)
+    with statements() as sent:
+        assert as_viewer.get(at(path), ask).json()["count"] == 4
+    assert len(sent) < first, "the query is the same but for the order of its words"
+    ImageAsset.objects.filter(coco_id__gt=3).delete()
+    project.touch()
+    assert as_viewer.get(at(path), ask).json()["count"] == 3
+
+
+def test_what_counts_from_the_clock_is_not_remembered(at, as_viewer, project):
+    fill(project, 2)
+    ask = {"q": "created>-1d"}
+    assert as_viewer.get(at("assets"), ask).json()["count"] == 2
+    ImageAsset.objects.update(created_at="2001-01-01T00:00:00Z")  # as if a day had gone by
+    assert as_viewer.get(at("assets"), ask).json()["count"] == 0
+
+
+def test_filters_of_a_list_are_part_of_what_is_remembered(at, as_viewer, pictures, project):
+    images = list(ImageAsset.objects.filter(project=project).order_by("id"))
+    counts = {image.pk: Annotation.objects.filter(image=image).count() for image in images}
+    assert len(set(counts.values())) > 1
+    for pk, number in counts.items():
+        assert as_viewer.get(at("annotations"), {"image": pk}).json()["count"] == number
+
+
+@pytest.mark.parametrize("sort", ["id", "-id"])
+@pytest.mark.parametrize("q", ["category:c0", "-category:c0", "has(category:c0) OR width:0", "count(category:c0)<1"])
+def test_pages_in_the_middle_are_those_of_the_whole_list(at, as_viewer, project, q, sort):
+    fill(project, 30)
+    category = Category.objects.create(project=project, coco_id=1, name="c0")
+    for image in ImageAsset.objects.filter(project=project, coco_id__in=[2, 3, 5, 7, 11, 13, 17, 19, 23, 29]):
+        Annotation.objects.create(
+            project=project, split_id=image.split_id, image=image, category=category, coco_id=image.coco_id
+        )
+    everything = as_viewer.get(at("assets"), {"q": q, "sort": sort, "page_size": 500}).json()
+    whole = [row["id"] for row in everything["results"]]
+    assert 0 < len(whole) < 30 or q.endswith("width:0")
+    read, link = [], as_viewer.get(at("assets"), {"q": q, "sort": sort, "page_size": 4}).json()
+    pages = [link]
+    while link["next"]:
+        link = as_viewer.get(link["next"]).json()
+        pages.append(link)
+    for page in pages:
+        read += [row["id"] for row in page["results"]]
+    assert read == whole
+    assert {page["count"] for page in pages} == {len(whole)}
+    before = as_viewer.get(pages[-1]["previous"]).json()
+    assert [row["id"] for row in before["results"]] == [row["id"] for row in pages[-2]["results"]]
 
 
 # --- Conditional requests ---------------------------------------------------------------------------------------------
