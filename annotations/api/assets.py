@@ -87,7 +87,7 @@ class AssetViewSet(ProjectScoped, ListModelMixin, RetrieveModelMixin, GenericVie
 
     def chosen(self, queryset: Any = None, beyond: query.Beyond | None = None) -> QuerySet[Any]:
         """The images of the whole list, or what is left of it."""
-        rows = self.get_queryset() if queryset is None else queryset
+        rows: Any = self.get_queryset() if queryset is None else queryset
         return query.filter_images(rows, self.project, self.request.query_params.get("q", ""), beyond=beyond)
 
     def question(self) -> Question[Found]:

@@ -45,9 +45,12 @@ class CountedPagination(KeysetPagination):
             page = super().paginate_queryset(queryset, request, view)
         else:
             question: Question[counting.Found] = view.question()
-            carried = carried_count(request)
-            known = question.recalled() if carried else question.answer(lambda: counting.find(queryset))
-            self.count = carried or (known.number, known.exact)
+            if carried := carried_count(request):
+                self.count = carried
+                known = question.recalled()
+            else:
+                known = question.answer(lambda: counting.find(queryset))
+                self.count = known[:2]
             page = super().paginate_queryset(_quickly(queryset, known), request, view)
             if carried and not page:  # the rows around the cursor are gone, so the number is another one
                 self.count = question.answer(lambda: counting.find(view.chosen()))[:2]
