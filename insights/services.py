@@ -1,11 +1,13 @@
 """Saved views: made, changed, copied, pinned, taken out. Curators write, viewers read."""
 
 from collections.abc import Callable
+from hashlib import blake2b
 from typing import Any
 
 from django.db import IntegrityError, transaction
 
-from accounts.errors import Conflict, Forbidden, NotFound, ServiceError
+from accounts.api.rendering import dumps
+from accounts.errors import Conflict, Forbidden, NotFound, ServiceError, StaleEdit
 from accounts.models import User
 from insights import visualization
 from insights.models import InsightView
@@ -33,9 +35,12 @@ def create_view(
 
 
 @transaction.atomic
-def update_view(*, user: User, view: InsightView, **changes: Any) -> InsightView:
-    """Change `name`, `query`, `visualization` or `shared`. For curators; only who saved a view can make it private."""
-    held = _lock(user, view)
+def update_view(*, user: User, view: InsightView, version: str | None = None, **changes: Any) -> InsightView:
+    """Change `name`, `query`, `visualization` or `shared`. For curators; only who saved a view can make it private.
+
+    Raises StaleEdit if `version` is given and the view has been changed since.
+    """
+    held = _lock(user, view, version)
     values = _checked(held.project, {name: changes[name] for name in CHANGEABLE if name in changes})
     values = {name: value for name, value in values.items() if getattr(held, name) != value}
     if values.get("shared") is False and held.saved_by_id != user.pk:
@@ -70,9 +75,9 @@ def duplicate_view(*, user: User, view: InsightView, name: str = "") -> InsightV
 
 
 @transaction.atomic
-def pin_view(*, user: User, view: InsightView, pinned: bool) -> InsightView:
+def pin_view(*, user: User, view: InsightView, pinned: bool, version: str | None = None) -> InsightView:
     """Have the view stand first in the lists of everybody who sees it, or no longer. For curators."""
-    held = _lock(user, view)
+    held = _lock(user, view, version)
     if held.pinned != pinned:
         held.pinned = pinned
         held.save(update_fields=["pinned", "updated_at"])
@@ -81,14 +86,20 @@ def pin_view(*, user: User, view: InsightView, pinned: bool) -> InsightView:
 
 
 @transaction.atomic
-def delete_view(*, user: User, view: InsightView) -> None:
-    """Take a view out. For who saved it, and for managers."""
-    held = _lock(user, view)
+def delete_view(*, user: User, view: InsightView, version: str | None = None) -> None:
+    """Take a view out. For who saved it, and for managers. Raises StaleEdit as `update_view` does."""
+    held = _lock(user, view, version)
     if held.saved_by_id != user.pk:
         policies.require(user, Role.MANAGER, held.project)
     pk = held.pk
     held.delete()
     audit.record(user, held.project, "view.deleted", view=pk, name=held.name)
+
+
+def version_of(view: InsightView) -> str:
+    """What of a view can be changed, as one word: the same as long as that is."""
+    told = [view.pk, view.name, view.query, view.visualization, view.shared, view.pinned]
+    return blake2b(dumps(told), digest_size=8).hexdigest()
 
 
 def _checked(project: Project, values: dict[str, Any]) -> dict[str, Any]:
@@ -141,10 +152,12 @@ def _save(view: InsightView) -> None:
         raise Conflict(text, fields={"name": [text]}) from error
 
 
-def _lock(user: User, view: InsightView) -> InsightView:
+def _lock(user: User, view: InsightView, version: str | None) -> InsightView:
     policies.require(user, Role.CURATOR, view.project)
     visible = InsightView.objects.visible_to(user)
     held = visible.select_for_update(of=("self",)).select_related("project").filter(pk=view.pk).first()
     if held is None:
         raise NotFound(f"There is no view {view.pk} among those you see.")
+    if version is not None and version != version_of(held):
+        raise StaleEdit("The view has been changed since you read it. Read it again and repeat your change.")
     return held

@@ -93,7 +93,7 @@ class NewMemberForm(forms.ModelForm):
 
 @admin.register(Membership)
 class MembershipAdmin(ProjectScopedAdmin):
-    """Who is in which team. Members see it; managers change it."""
+    """Who is in which team. Members see it, and may leave; managers change it."""
 
     roles = {VIEW: Role.VIEWER, ADD: Role.MANAGER, CHANGE: Role.MANAGER, DELETE: Role.MANAGER}
     list_display = ("user", "project", "role", "created_at")
@@ -124,6 +124,11 @@ class MembershipAdmin(ProjectScopedAdmin):
         else:
             made = services.add_member(user=user, project=obj.project, email=form.cleaned_data["email"], role=role)
             obj.pk, obj.user, obj._state.adding = made.pk, made.user, False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Managers put others out; everybody may leave, and the service keeps the owner."""
+        mine = obj is not None and obj.user_id == request.user.pk and self.may(request, VIEW, obj)
+        return mine or super().has_delete_permission(request, obj)
 
     def delete_model(self, request: HttpRequest, obj: Membership) -> None:
         """Put out of the team, by the services."""

@@ -88,9 +88,13 @@ def add_member(*, user: User, project: Project, email: str, role: Role) -> Membe
 
 
 @transaction.atomic
-def change_role(*, user: User, membership: Membership, role: Role) -> Membership:
-    """Give a member another role. For managers; the owner's role moves only by `transfer_ownership`."""
-    membership = _lock_member(user, membership)
+def change_role(*, user: User, membership: Membership, role: Role, version: str | None = None) -> Membership:
+    """Give a member another role. For managers; the owner's role moves only by `transfer_ownership`.
+
+    Raises StaleEdit if `version` is given and the role has been changed since.
+    """
+    policies.require(user, Role.MANAGER, membership.project)
+    membership = _lock_member(user, membership, version)
     _check_grant(role)
     if membership.role != role:
         before = membership.role_name
@@ -101,11 +105,23 @@ def change_role(*, user: User, membership: Membership, role: Role) -> Membership
 
 
 @transaction.atomic
-def remove_member(*, user: User, membership: Membership) -> None:
-    """Put a member out of the team. For managers; the owner stays."""
-    membership = _lock_member(user, membership)
+def remove_member(*, user: User, membership: Membership, version: str | None = None) -> None:
+    """Put a member out of the team. For managers, and for the member; the owner stays.
+
+    Raises StaleEdit if `version` is given and the role has been changed since.
+    """
+    membership = _lock_member(user, membership, version)
     membership.delete()
-    audit.record(user, membership.project, "member.removed", member=membership.user.email, role=membership.role_name)
+    action = "member.left" if membership.user == user else "member.removed"
+    audit.record(user, membership.project, action, member=membership.user.email, role=membership.role_name)
+
+
+def leave_project(*, user: User, project: Project) -> None:
+    """Leave the team oneself. For every member but the owner, who transfers the project first."""
+    membership = Membership.objects.filter(project=project, user=user).select_related("project").first()
+    if membership is None:
+        raise NotFound("You are no member of this project; there is nothing to leave.")
+    remove_member(user=user, membership=membership)
 
 
 @transaction.atomic
@@ -122,6 +138,11 @@ def transfer_ownership(*, user: User, project: Project, email: str) -> Membershi
     _store(project, fields=["owner", "updated_at"])
     audit.record(user, project, "project.transferred", owner=[before.email, heir.email])
     return membership
+
+
+def member_version(membership: Membership) -> str:
+    """What of a membership can be changed, as one word."""
+    return blake2b(f"{membership.pk} {membership.role}".encode(), digest_size=8).hexdigest()
 
 
 def set_status(project: Project, status: Project.Status) -> None:
@@ -170,8 +191,8 @@ def _check_grant(role: Role) -> None:
         raise Forbidden(text, fields={"role": [text]})
 
 
-def _lock_member(user: User, membership: Membership) -> Membership:
-    policies.require(user, Role.MANAGER, membership.project)
+def _lock_member(user: User, membership: Membership, version: str | None) -> Membership:
+    policies.require(user, Role.VIEWER if membership.user_id == user.pk else Role.MANAGER, membership.project)
     found = (
         Membership.objects.select_for_update(of=("self",))
         .select_related("user", "project")
@@ -180,6 +201,8 @@ def _lock_member(user: User, membership: Membership) -> Membership:
     )
     if found is None:
         raise NotFound("This member has left the project already.")
+    if version is not None and version != member_version(found):
+        raise StaleEdit("The member's role has been changed since you read it. Read it again and repeat your change.")
     if found.role == Role.OWNER:
         raise Conflict("The owner stays in the project as its owner; transfer the ownership first.")
     return found

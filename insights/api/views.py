@@ -12,6 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
+from accounts.api import conditional
 from accounts.errors import NotFound, ServiceError
 from insights import comparison, reading, services
 from insights.api import pictures, serializers
@@ -176,19 +177,27 @@ class InsightViewViewSet(ProjectScoped, ListModelMixin, RetrieveModelMixin, Gene
         form = self.get_serializer(data=request.data)
         form.is_valid(raise_exception=True)
         view = services.create_view(user=self.user, project=self.project, **{"query": {}, **form.validated_data})
-        return Response(self.get_serializer(view).data, status=201)
+        return self._answer(view, status=201)
 
+    @extend_schema(parameters=[conditional.IF_NONE_MATCH])
+    def retrieve(self, request: Request, project_pk: int, pk: int) -> Response:
+        """One view; the ETag can go into `If-Match` of a change."""
+        return self._answer(self.get_object())
+
+    @extend_schema(parameters=[conditional.IF_MATCH])
     def partial_update(self, request: Request, project_pk: int, pk: int) -> Response:
         """Change some of a view."""
         form = self.get_serializer(data=request.data, partial=True)
         form.is_valid(raise_exception=True)
-        view = services.update_view(user=self.user, view=self.get_object(), **form.validated_data)
-        return Response(self.get_serializer(view).data)
+        view = services.update_view(
+            user=self.user, view=self.get_object(), version=self._version(), **form.validated_data
+        )
+        return self._answer(view)
 
-    @extend_schema(responses={204: None})
+    @extend_schema(parameters=[conditional.IF_MATCH], responses={204: None})
     def destroy(self, request: Request, project_pk: int, pk: int) -> Response:
         """Take a view out: one's own, or any for managers."""
-        services.delete_view(user=self.user, view=self.get_object())
+        services.delete_view(user=self.user, view=self.get_object(), version=self._version())
         return Response(status=204)
 
     @extend_schema(request=serializers.CopySerializer, responses={201: serializers.InsightViewSerializer})
@@ -198,15 +207,15 @@ class InsightViewViewSet(ProjectScoped, ListModelMixin, RetrieveModelMixin, Gene
         form = serializers.CopySerializer(data=request.data)
         form.is_valid(raise_exception=True)
         view = services.duplicate_view(user=self.user, view=self.get_object(), name=form.validated_data["name"])
-        return Response(self.get_serializer(view).data, status=201)
+        return self._answer(view, status=201)
 
-    @extend_schema(request=None, responses=serializers.InsightViewSerializer)
+    @extend_schema(request=None, responses=serializers.InsightViewSerializer, parameters=[conditional.IF_MATCH])
     @action(detail=True, methods=["post"])
     def pin(self, request: Request, project_pk: int, pk: int) -> Response:
         """Have it stand first."""
         return self._pinned(True)
 
-    @extend_schema(request=None, responses=serializers.InsightViewSerializer)
+    @extend_schema(request=None, responses=serializers.InsightViewSerializer, parameters=[conditional.IF_MATCH])
     @action(detail=True, methods=["post"])
     def unpin(self, request: Request, project_pk: int, pk: int) -> Response:
         """Have it stand first no longer."""
@@ -241,5 +250,12 @@ class InsightViewViewSet(ProjectScoped, ListModelMixin, RetrieveModelMixin, Gene
         return found, metric
 
     def _pinned(self, pinned: bool) -> Response:
-        view = services.pin_view(user=self.user, view=self.get_object(), pinned=pinned)
-        return Response(self.get_serializer(view).data)
+        view = services.pin_view(user=self.user, view=self.get_object(), pinned=pinned, version=self._version())
+        return self._answer(view)
+
+    def _version(self) -> str | None:
+        return conditional.version(self.request.headers.get("If-Match", ""))
+
+    def _answer(self, view: InsightView, status: int = 200) -> Response:
+        data = self.get_serializer(view).data
+        return conditional.record(self.request, data, services.version_of(view), status=status)

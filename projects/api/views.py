@@ -98,7 +98,12 @@ class MemberViewSet(ProjectScoped, ListModelMixin, RetrieveModelMixin, GenericVi
     serializer_class = serializers.MemberSerializer
     ordering = ("-role", "-id")
     lookup_value_converter = "int"
-    required_roles = {"create": Role.MANAGER, "partial_update": Role.MANAGER, "destroy": Role.MANAGER}
+    required_roles = {
+        "create": Role.MANAGER,
+        "partial_update": Role.MANAGER,
+        "destroy": Role.MANAGER,
+        "leave": Role.VIEWER,
+    }
 
     @extend_schema(request=serializers.NewMemberSerializer, responses={201: serializers.MemberSerializer})
     def create(self, request: Request, project_pk: int) -> Response:
@@ -106,21 +111,45 @@ class MemberViewSet(ProjectScoped, ListModelMixin, RetrieveModelMixin, GenericVi
         form = serializers.NewMemberSerializer(data=request.data)
         form.is_valid(raise_exception=True)
         membership = services.add_member(user=self.user, project=self.project, **form.validated_data)
-        return Response(self.get_serializer(membership).data, status=201)
+        return self._answer(membership, status=201)
 
+    @extend_schema(parameters=[conditional.IF_NONE_MATCH])
+    def retrieve(self, request: Request, project_pk: int, pk: int) -> Response:
+        """One member; the ETag can go into `If-Match` of a change."""
+        return self._answer(self.get_object())
+
+    @extend_schema(parameters=[conditional.IF_MATCH])
     def partial_update(self, request: Request, project_pk: int, pk: int) -> Response:
         """Give a member another role; the owner's moves by a transfer only."""
         membership = self.get_object()
         form = self.get_serializer(membership, data=request.data, partial=True)
         form.is_valid(raise_exception=True)
         if "role" in form.validated_data:
-            membership = services.change_role(user=self.user, membership=membership, role=form.validated_data["role"])
-        return Response(self.get_serializer(membership).data)
+            membership = services.change_role(
+                user=self.user,
+                membership=membership,
+                role=form.validated_data["role"],
+                version=conditional.version(request.headers.get("If-Match", "")),
+            )
+        return self._answer(membership)
 
+    @extend_schema(parameters=[conditional.IF_MATCH])
     def destroy(self, request: Request, project_pk: int, pk: int) -> Response:
-        """Put a member out of the team."""
-        services.remove_member(user=self.user, membership=self.get_object())
+        """Put a member out of the team. For managers."""
+        version = conditional.version(request.headers.get("If-Match", ""))
+        services.remove_member(user=self.user, membership=self.get_object(), version=version)
         return Response(status=204)
+
+    @extend_schema(request=None, responses={204: None})
+    @action(detail=False, methods=["post"])
+    def leave(self, request: Request, project_pk: int) -> Response:
+        """Leave the team yourself. The owner transfers the project first."""
+        services.leave_project(user=self.user, project=self.project)
+        return Response(status=204)
+
+    def _answer(self, membership: Membership, status: int = 200) -> Response:
+        data = self.get_serializer(membership).data
+        return conditional.record(self.request, data, services.member_version(membership), status=status)
 
 
 @extend_schema(tags=["tasks"])

@@ -290,3 +290,16 @@ def test_two_splits_are_compared(project, as_viewer):
     assert {each["distance"] for each in same} <= {0, None}
     assert {each["distance"] for each in as_viewer.get(url, {"a": "", "b": "tag:no"}).json()["metrics"]} == {None}
     assert set(as_viewer.get(url).json()["fieldErrors"]) == {"a", "b"}
+
+
+def test_a_stale_change_of_a_view_is_refused(base, view, as_curator, as_owner):
+    one = f"{base}/views/{view['id']}"
+    seen = as_curator.get(one)["ETag"]
+    assert as_curator.get(one, HTTP_IF_NONE_MATCH=seen).status_code == 304
+    newer = as_owner.patch(one, {"name": "Other"}, HTTP_IF_MATCH=seen)
+    assert newer.status_code == 200
+    assert as_curator.patch(one, {"name": "Mine"}, HTTP_IF_MATCH=seen).status_code == 412
+    assert as_curator.post(f"{one}/pin", HTTP_IF_MATCH=seen).status_code == 412
+    assert as_curator.delete(one, HTTP_IF_MATCH=seen).status_code == 412
+    assert InsightView.objects.get().name == "Other"
+    assert as_curator.delete(one, HTTP_IF_MATCH=newer["ETag"]).status_code == 204

@@ -261,6 +261,14 @@ def test_managing_one_project_gives_nothing_in_the_next(by_manager, manager, vie
     assert Membership.objects.filter(pk=theirs.pk).exists()
 
 
+def test_a_viewer_leaves_by_deleting_the_own_membership_and_no_other(viewer, project, curator):
+    mine, other = (Membership.objects.get(project=project, user=user) for user in (viewer, curator))
+    browser = browser_of(viewer)
+    assert browser.post(address(Membership, "delete", other.pk), {"post": "yes"}).status_code == 403
+    assert browser.post(address(Membership, "delete", mine.pk), {"post": "yes"}).status_code == 302
+    assert list(Membership.objects.filter(pk__in=(mine.pk, other.pk))) == [other]
+
+
 # --- Tasks and the trail ----------------------------------------------------------------------------------------------
 
 

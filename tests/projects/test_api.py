@@ -180,6 +180,48 @@ def test_the_owner_stays(as_manager, owner, address):
     assert as_manager.patch(one, {"role": "viewer"}).status_code == 409
 
 
+def test_a_member_leaves_and_is_out_at_once(as_viewer, viewer, address):
+    assert as_viewer.post(f"{address}/members/leave").status_code == 204
+    assert as_viewer.get(address).status_code == 404
+    assert as_viewer.post(f"{address}/members/leave").status_code == 404
+    line = AuditLog.objects.get(action="member.left")
+    assert (line.actor, line.detail) == (viewer.email, {"member": viewer.email, "role": "viewer"})
+
+
+def test_the_owner_leaves_only_after_a_transfer(as_owner, as_manager, manager, owner, address):
+    assert as_owner.post(f"{address}/members/leave").status_code == 409
+    as_owner.post(f"{address}/transfer", {"email": manager.email})
+    assert as_owner.post(f"{address}/members/leave").status_code == 204
+    assert not Membership.objects.filter(user=owner).exists()
+
+
+def test_who_is_no_member_has_nothing_to_leave(as_admin, as_stranger, address):
+    for client in (as_admin, as_stranger):
+        assert client.post(f"{address}/members/leave").status_code == 404
+
+
+def test_members_do_not_raise_their_own_role(as_curator, curator, address):
+    one = f"{address}/members/{Membership.objects.get(user=curator).pk}"
+    assert as_curator.patch(one, {"role": "manager"}).status_code == 403
+    assert as_curator.delete(one).status_code == 403  # that is `leave`
+
+
+def test_a_stale_change_of_a_member_is_refused(as_manager, as_owner, viewer, address):
+    one = f"{address}/members/{Membership.objects.get(user=viewer).pk}"
+    seen = as_manager.get(one)["ETag"]
+    assert as_manager.get(one, HTTP_IF_NONE_MATCH=seen).status_code == 304
+    newer = as_owner.patch(one, {"role": "curator"}, HTTP_IF_MATCH=seen)
+    assert (newer.status_code, newer["ETag"] == seen) == (200, False)
+    for stale in (
+        as_manager.patch(one, {"role": "viewer"}, HTTP_IF_MATCH=seen),
+        as_manager.delete(one, HTTP_IF_MATCH=seen),
+        as_manager.delete(one, HTTP_IF_MATCH="nothing of ours"),
+    ):
+        assert stale.status_code == 412
+    assert Membership.objects.get(user=viewer).role == Role.CURATOR
+    assert as_manager.delete(one, HTTP_IF_MATCH=newer["ETag"]).status_code == 204
+
+
 # --- Tasks ------------------------------------------------------------------------------------------------------------
 
 
