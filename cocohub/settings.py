@@ -8,20 +8,20 @@ import secrets
 from datetime import timedelta
 from pathlib import Path
 
-import environ
 from celery.schedules import crontab
 from corsheaders.defaults import default_headers
 from django.core.exceptions import ImproperlyConfigured
 from django.templatetags.static import static
 
 import cocohub.embedded as embedded
+from cocohub.environment import Environment
 
 VERSION = "0.1.0"  # as pyproject.toml has it
 BASE_DIR = Path(__file__).resolve().parent.parent
 MIB = 1024 * 1024
 
-env = environ.Env()
-environ.Env.read_env(BASE_DIR / ".env")
+env = Environment()
+Environment.read_env(BASE_DIR / ".env")
 
 PRODUCTION = env.str("COCOHUB_ENV", default="development") == "production"
 HOME = Path(env.str("COCOHUB_HOME", default=str(BASE_DIR / "var"))).absolute()
@@ -143,7 +143,7 @@ if not DATABASE_URL:
 if not REDIS_URL:
     REDIS_URL = embedded.redis_url(HOME) if EMBEDDED_SERVICES else "redis://localhost"
 
-DATABASES = {"default": environ.Env.db_url_config(DATABASE_URL, engine="django.db.backends.postgresql")}
+DATABASES = {"default": Environment.db_url_config(DATABASE_URL, engine="django.db.backends.postgresql")}
 DATABASES["default"] |= {
     "CONN_MAX_AGE": env.int("DATABASE_CONN_MAX_AGE", default=60),
     "CONN_HEALTH_CHECKS": True,
