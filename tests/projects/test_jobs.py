@@ -463,7 +463,7 @@ def test_the_sweeper_rings_at_once_for_a_worker_that_died_soon_after_it_was_rung
 def test_a_dead_workers_task_is_running_again_within_half_a_minute(settings):
     """In the worst case: the lease was renewed just before, and the sweeper had just looked."""
     assert settings.TASK_LEASE_SECONDS + settings.TASK_SWEEP_SECONDS <= 25
-    assert claims.LEASE == timedelta(seconds=settings.TASK_LEASE_SECONDS)
+    assert timedelta(seconds=settings.TASK_LEASE_SECONDS) == claims.LEASE
     beat = settings.CELERY_BEAT_SCHEDULE["re-publish waiting and abandoned tasks"]
     assert beat["schedule"] == settings.TASK_SWEEP_SECONDS
 
