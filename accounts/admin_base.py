@@ -4,11 +4,12 @@ from collections.abc import Callable
 from typing import Any
 
 from django.contrib import messages
-from django.core.paginator import Paginator
+from django.core.paginator import Page, Paginator
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.functional import cached_property
 from unfold.admin import ModelAdmin
+from unfold.views import ChangeList
 
 from accounts.errors import ServiceError
 
@@ -24,11 +25,31 @@ class CappedPaginator(Paginator):
         rows: Any = self.object_list
         return int(rows.order_by().values("pk")[:COUNTED].count())
 
+    def page(self, number: Any) -> Page:
+        """The page. Rows before it are skipped as keys: what they join and how wide they are does not matter then."""
+        number = self.validate_number(number)
+        start = (number - 1) * self.per_page
+        rows: Any = self.object_list
+        keys = list(rows.values_list("pk", flat=True)[start : min(start + self.per_page, self.count)])
+        return Page(rows.filter(pk__in=keys), number, self)
+
+
+class IndexedChangeList(ChangeList):
+    """A list that is sorted by what it offers for sorting, and by nothing else that an address may ask for."""
+
+    def get_ordering_field(self, field_name: Any) -> Any:
+        """The field to sort by; None for a column that is not to be sorted by."""
+        if self.sortable_by is not None and field_name not in self.sortable_by:
+            return None
+        return super().get_ordering_field(field_name)
+
 
 class ServiceAdmin(ModelAdmin):
     """Pages whose changes go through the services: what those refuse is said on the page, and nothing is changed."""
 
     warn_unsaved_form = True
+    paginator = CappedPaginator
+    list_per_page = 50
     show_full_result_count = False  # a second count of every list, to say how many rows the search left out
 
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:
@@ -41,6 +62,10 @@ class ServiceAdmin(ModelAdmin):
         offered |= {getattr(given, "parameter_name", None) for given in self.list_filter if isinstance(given, type)}
         field = lookup.split("__")[0]
         return field in offered and super().lookup_allowed(lookup, value, request)
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        """The class of the list."""
+        return IndexedChangeList
 
     def get_changelist_instance(self, request: HttpRequest) -> Any:
         """The list; where nothing narrows it there is nothing to "show all" of."""

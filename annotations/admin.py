@@ -13,7 +13,6 @@ from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from accounts.admin_base import CappedPaginator
 from annotations import categories, relabelling
 from annotations.models import Annotation, BulkEdit, Category, CocoDocument, DocumentCategory, ImportJob
 from projects.admin_base import ADD, CHANGE, DELETE, VIEW, ProjectListFilter, ProjectScopedAdmin, admin_user
@@ -98,20 +97,33 @@ class CategoryAdmin(ProjectScopedAdmin):
             self.delete_model(request, category)
 
 
+class CrowdFilter(admin.SimpleListFilter):
+    """Crowds, or single objects; Django's own filter would read every annotation to learn which values there are."""
+
+    title = _("crowd")
+    parameter_name = "crowd"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        """COCO has these two."""
+        return [("1", _("Yes")), ("0", _("No"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Annotation]) -> QuerySet[Annotation]:
+        """The annotations that are one, or are none."""
+        return queryset.filter(iscrowd=int(self.value() or 0)) if self.value() in ("0", "1") else queryset
+
+
 @admin.register(Annotation)
 class AnnotationAdmin(ProjectScopedAdmin):
     """Annotations, to look at; the image's page draws them."""
 
     roles = {VIEW: Role.VIEWER}
     list_display = ("coco_id", "kind", "category", "on_image", "project", "area", "iscrowd", "is_machine", "source")
-    list_filter = (ProjectListFilter, "kind", "iscrowd", "is_machine")
+    list_filter = (ProjectListFilter, "kind", CrowdFilter, "is_machine")
     list_select_related = ("project", "category", "image")
-    list_per_page = 50
     search_fields = ("coco_id",)
     search_help_text = _("A COCO id, or the exact name of a category.")
     ordering = ("-id",)
     sortable_by = ()
-    paginator = CappedPaginator
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Annotation]:
         """In lists without the shapes, which can be long."""

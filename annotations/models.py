@@ -178,6 +178,8 @@ class Annotation(models.Model):
                 condition=models.Q(issues__isnull=False),
                 name="annotations_with_issues",
             ),
+            # Few are crowds, or none: whoever looks for one would read all.
+            models.Index(fields=["project", "image"], condition=models.Q(iscrowd=1), name="annotations_crowds"),
         ]
 
     def __str__(self) -> str:

@@ -19,7 +19,6 @@ from django.utils.translation import ngettext
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
-from accounts.admin_base import CappedPaginator
 from accounts.admin_csv import csv_response
 from assets import services, storage
 from assets.models import ImageAsset, Split
@@ -137,12 +136,10 @@ class ImageAssetAdmin(ProjectScopedAdmin):
     list_display_links = ("file_name",)
     list_filter = (ProjectListFilter, "status")
     list_select_related = ("project", "split")
-    list_per_page = 50
     search_fields = ("file_name",)
     search_help_text = _("Part of a file name. The project's own page has the whole query language.")
     ordering = ("-id",)
-    sortable_by = ("annotation_count", "updated_at")
-    paginator = CappedPaginator
+    sortable_by = ()  # over all projects no index has an order; the project's own page sorts
     actions = ("add_tags", "remove_tags", "as_csv")
     fields = (
         "large_picture", "file_name", "project", "split", "coco_id", "pixels", "annotation_count", "issues", "checksum",

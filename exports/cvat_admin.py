@@ -12,7 +12,6 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextInputWidget
 
-from accounts.admin_base import CappedPaginator
 from exports import connecting
 from exports.models import CvatConnection, CvatImage, CvatJob, CvatProject, CvatTask
 from projects.admin_base import ADD, CHANGE, DELETE, VIEW, ProjectListFilter, ProjectScopedAdmin, admin_user
@@ -93,7 +92,6 @@ class _LookedAt(ProjectScopedAdmin):
     """Rows that exports and pulls write: to look at."""
 
     roles = {VIEW: Role.VIEWER}
-    paginator = CappedPaginator
     ordering = ("-id",)
 
 

@@ -26,7 +26,7 @@ from projects.models import Project, Role, Task
 from tests import factories
 
 ROOT = Path(__file__).resolve().parent.parent
-QUEUES = "imports,thumbnails,insights,exports,sweeps"
+QUEUES = "imports,thumbnails,insights,exports"
 
 
 @pytest.fixture(autouse=True)

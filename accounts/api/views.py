@@ -13,11 +13,17 @@ from accounts import services
 from accounts.api import serializers
 from accounts.api.authentication import caller, session
 from accounts.api.pagination import KeysetPagination
-from accounts.api.parameters import Described
+from accounts.api.schema import ApiSchema
 from accounts.models import User
 
 
-class OpenView(Described):
+class AccountView(APIView):
+    """A call of the accounts' API."""
+
+    schema = ApiSchema()
+
+
+class OpenView(AccountView):
     """A call that needs no token; one that is sent anyway is not looked at, so that a stale one does not hurt."""
 
     authentication_classes = ()
@@ -48,7 +54,7 @@ class RefreshView(OpenView):
         return Response(serializers.PairSerializer(services.refresh(**form.validated_data)).data)
 
 
-class LogoutView(Described):
+class LogoutView(AccountView):
     """The end of a session."""
 
     @extend_schema(request=serializers.LogoutSerializer, responses={204: None}, tags=["auth"])
@@ -60,7 +66,7 @@ class LogoutView(Described):
         return Response(status=204)
 
 
-class PasswordView(Described):
+class PasswordView(AccountView):
     """One's own password."""
 
     @extend_schema(request=serializers.PasswordSerializer, responses=serializers.PairSerializer, tags=["auth"])
@@ -76,7 +82,7 @@ class PasswordView(Described):
         return Response(serializers.PairSerializer(pair).data)
 
 
-class MeView(Described):
+class MeView(AccountView):
     """Oneself."""
 
     @extend_schema(responses=serializers.MeSerializer, tags=["auth"])
@@ -106,9 +112,10 @@ class IsGlobalAdmin(BasePermission):
 
 
 @extend_schema(tags=["users"])
-class UserViewSet(Described, ListModelMixin, RetrieveModelMixin, GenericViewSet[User]):
+class UserViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet[User]):
     """Users, for global admins."""
 
+    schema = ApiSchema()
     queryset = User.objects.all()
     serializer_class = serializers.UserSerializer
     permission_classes = (IsGlobalAdmin,)

@@ -172,10 +172,9 @@ class SourceViewSet(ProjectScoped, GenericViewSet[ImportJob]):
 
     lookup_value_converter = "path"
     queryset = ImportJob.objects.none()
-    pagination_class = None  # type: ignore[assignment]
     serializer_class = import_serializers.SourceSerializer
 
-    @extend_schema(responses=import_serializers.SourcesSerializer)
+    @extend_schema(responses=import_serializers.SourceSerializer(many=True))
     def list(self, request: Request, project_pk: int) -> Response:
         """Sources of predictions, by split, with their numbers."""
         found = machines.sources(self.project)

@@ -51,23 +51,18 @@ class CountedPagination(KeysetPagination):
             else:
                 known = question.answer(lambda: counting.find(queryset))
                 self.count = known[:2]
-            page = super().paginate_queryset(_quickly(queryset, known), request, view)
+            page = super().paginate_queryset(quickly(queryset, known), request, view)
             if carried and not page:  # the rows around the cursor are gone, so the number is another one
                 self.count = question.answer(lambda: counting.find(view.chosen()))[:2]
         self.extra = {"count": self.count[0], "count_is_exact": self.count[1]}
         return page
-
-    def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
-        """With the number that links carry."""
-        counted = {"name": COUNTED, "in": "query", "schema": {"type": "string"}}
-        return [*super().get_schema_operation_parameters(view), {**counted, "description": "As in `next`, `previous`."}]
 
     def _url(self, *args: Any, **kwargs: Any) -> str:
         link, (number, exact) = super()._url(*args, **kwargs), self.count
         return link if number is None else replace_query_param(link, COUNTED, f"{'' if exact else '~'}{number}")
 
 
-def _quickly(rows: Any, known: counting.Found | None) -> Any:
+def quickly(rows: Any, known: counting.Found | None) -> Any:
     """The same rows; few of them are read by their keys: their order might lead the planner through the whole project
     in search of them."""
     if known is None or known.keys is None:

@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from annotations import completion, counting, query
+from annotations.api.lists import quickly
 from annotations.remembering import Question
 from assets import storage
 from assets.models import ImageAsset
@@ -59,12 +60,12 @@ def images(request: HttpRequest, project: Project) -> HttpResponseBase:
         with query.statement_timeout():
             rows = images_of(project, text)
             question: Question[counting.Found] = Question(project, "images", text)
-            number, exact, _keys = question.answer(lambda: counting.find(rows))
-            page = paging.page_of(request, _for_cards(rows), sort)
+            found = question.answer(lambda: counting.find(rows))
+            page = paging.page_of(request, _for_cards(quickly(rows, found)), sort)
     except query.QueryError as error:
         return show(request, "workplace/images.html", project, "images", fault=Fault.of(text, error), **context)
-    context |= {"number": number, "exact": exact, "page": page, "shown": cards(page.images)}
-    context["empty"] = not text and not number
+    context |= {"number": found.number, "exact": found.exact, "page": page, "shown": cards(page.images)}
+    context["empty"] = not text and not found.number
     return show(request, "workplace/images.html", project, "images", **context)
 
 
@@ -80,7 +81,8 @@ def more(request: HttpRequest, project: Project) -> HttpResponseBase:
     """The next images, as a piece of the page."""
     sort = paging.sort_of(request)
     with query.statement_timeout():
-        page = paging.page_of(request, _for_cards(images_of(project, query_of(request))), sort)
+        rows = images_of(project, query_of(request), paging.beyond(request, sort))
+        page = paging.page_of(request, _for_cards(rows), sort)
     view = "table" if request.GET.get("view") == "table" else "grid"
     context = {"project": project, "page": page, "shown": cards(page.images), "view": view, "state": address(request)}
     return TemplateResponse(request, "workplace/images_page.html", context)

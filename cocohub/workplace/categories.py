@@ -18,7 +18,7 @@ from annotations.query import to_text
 from annotations.query.tree import Is, Term
 from cocohub.workplace import bulk
 from cocohub.workplace.labelling import find_category
-from cocohub.workplace.pages import in_project, show, told
+from cocohub.workplace.pages import in_project, metric_wait, show, told
 from insights import reading
 from projects import policies
 from projects.admin_base import admin_user
@@ -35,7 +35,7 @@ def categories(request: HttpRequest, project: Project) -> HttpResponseBase:
     if request.method == "POST":
         return _make(request, project)
     rows = list(Category.objects.filter(project=project).order_by("name", "coco_id")[: LISTED + 1])
-    [found] = reading.read(project, ["classes"])
+    [found] = reading.read(project, ["classes"], wait_ms=metric_wait(project))
     bars = {} if found.figures is None else {bar["label"]: bar for bar in found.figures["bars"]}
     complete = found.figures is not None and not found.figures["other"]
     lines = [_line(row, bars.get(row.name), complete=complete) for row in rows[:LISTED]]

@@ -64,9 +64,9 @@ class Facet:
     values: list[FacetValue]
 
 
-def images_of(project: Project, text: str) -> QuerySet[ImageAsset]:
-    """The images that a query chooses. Raises QueryError."""
-    return query.filter_images(ImageAsset.objects.filter(project=project), project, text)
+def images_of(project: Project, text: str, beyond: query.Beyond | None = None) -> QuerySet[ImageAsset]:
+    """The images that a query chooses, or what is left of them. Raises QueryError."""
+    return query.filter_images(ImageAsset.objects.filter(project=project), project, text, beyond=beyond)
 
 
 def query_of(request: HttpRequest) -> str:

@@ -17,7 +17,7 @@ from annotations import query
 from cocohub.workplace import charts, judging
 from cocohub.workplace import metric_words as words
 from cocohub.workplace.choosing import Fault, query_of
-from cocohub.workplace.pages import in_project, show, told
+from cocohub.workplace.pages import in_project, metric_wait, show, told
 from insights import comparison, reading, services
 from insights.api import pictures
 from insights.metrics import METRICS
@@ -83,7 +83,7 @@ def insight_charts(request: HttpRequest, project: Project) -> HttpResponseBase:
     if "a" in request.GET:
         return _comparison(request, project, images)
     text = query_of(request)
-    found = {each.metric: each for each in reading.dashboard(project, text)}
+    found = {each.metric: each for each in reading.dashboard(project, text, wait_ms=metric_wait(project))}
     pinned = [] if text else [view for view in _views(request, project)[:DRAWN] if view.pinned]
     context = {
         "project": project,
@@ -119,7 +119,7 @@ def _card_of_view(project: Project, view: InsightView, images: str) -> dict[str,
     if name not in METRICS:
         return None
     try:
-        [found] = reading.read(project, [name], text)
+        [found] = reading.read(project, [name], text, wait_ms=metric_wait(project))
     except query.QueryError:
         return None
     return {**_card(project, found, images), "title": view.name, "view": view, "under": words.title(name), "q": text}
@@ -131,7 +131,9 @@ def _files(base: str, metric: str, text: str) -> list[tuple[str, str]]:
 
 
 def _comparison(request: HttpRequest, project: Project, images: str) -> HttpResponseBase:
-    found = comparison.compare(project, request.GET.get("a", "").strip(), request.GET.get("b", "").strip())
+    found = comparison.compare(
+        project, request.GET.get("a", "").strip(), request.GET.get("b", "").strip(), wait_ms=metric_wait(project)
+    )
     readings = [each for row in found for each in (row.a, row.b) if each is not None]
     cards = [
         {

@@ -16,6 +16,7 @@ from projects.models import Project, Role, Task
 
 CARDS = 24
 STRIP = 5  # pictures per card
+LOOKED_AT = 100  # images of a project among which the strip is chosen: there may be none with a picture
 RUNNING = 8
 ATTENTION = 6
 ATTENTION_DAYS = 14
@@ -58,7 +59,8 @@ def _strips(projects: Sequence[Project]) -> dict[int, list[str]]:
     """Links to a few small pictures of each project: one query for all."""
     strips: dict[int, list[str]] = defaultdict(list)
     with_picture = ImageAsset.objects.exclude(uri="").order_by("id").values_list("project", "thumbnail_uri", "uri")
-    parts = [with_picture.filter(project=project)[:STRIP] for project in projects]
+    first = ImageAsset.objects.order_by("id").values("pk")
+    parts = [with_picture.filter(pk__in=first.filter(project=project)[:LOOKED_AT])[:STRIP] for project in projects]
     if not parts:
         return strips
     for project, thumbnail, uri in parts[0].union(*parts[1:], all=True) if len(parts) > 1 else parts[0]:

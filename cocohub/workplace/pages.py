@@ -14,10 +14,13 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from accounts.errors import ServiceError
+from assets.models import ImageAsset
 from projects import policies
 from projects.models import Project, Role
 
 View = Callable[..., HttpResponseBase]
+MANY_IMAGES = 10_000  # a project with more is not counted through while somebody waits
+SHORT_WAIT = 100  # milliseconds
 
 
 def staff_only(view: View) -> View:
@@ -64,6 +67,15 @@ def refuse(request: HttpRequest, refusal: ServiceError) -> HttpResponse:
         raise PermissionDenied(refusal.message)
     context = {**admin.site.each_context(request), "title": _("This cannot be done"), "refusal": refusal}
     return TemplateResponse(request, "workplace/refused.html", context, status=refusal.status)
+
+
+def metric_wait(project: Project) -> int | None:
+    """Milliseconds that a page waits for figures which are not at hand; None for as long as the settings say.
+
+    Those of a large project take seconds anyway: its pages show what there is, and ask again.
+    """
+    rows = ImageAsset.objects.filter(project=project).order_by()
+    return SHORT_WAIT if rows[MANY_IMAGES : MANY_IMAGES + 1].exists() else None
 
 
 def show(request: HttpRequest, template: str, project: Project, tab: str, **more: Any) -> TemplateResponse:

@@ -11,9 +11,13 @@ from rest_framework.request import Request
 
 from accounts.api import pagination
 from accounts.api.pagination import KeysetPagination
+from annotations import query
 from assets.models import ImageAsset
 
 PAGE = 60  # images
+# Images on either side among which a neighbour is looked for first: from far within a project PostgreSQL would go
+# through all objects of the images before it to find the next image with one.
+NEAR = 100
 # Each has an index that begins with the project and ends with the id.
 SORTS: dict[str, tuple[Any, tuple[str, ...]]] = {
     "id": (_("oldest first"), ("id",)),
@@ -49,11 +53,28 @@ def page_of(request: HttpRequest, rows: QuerySet[ImageAsset], sort: str) -> Page
     return Page(images, following)
 
 
+def beyond(request: HttpRequest, sort: str) -> query.Beyond | None:
+    """From where the page that `cursor` asks for goes on, where the order is that of the key. Raises BrokenCursor."""
+    if len(SORTS[sort][1]) > 1:
+        return None
+    keys = pagination.keys_of(ImageAsset.objects.all(), SORTS[sort][1])
+    backward, after = pagination.read_cursor(request.GET.get("cursor", ""), keys)
+    return query.Beyond(after[0], less=keys[0].descending is not backward) if after else None
+
+
 def neighbours(rows: QuerySet[ImageAsset], asset: ImageAsset, sort: str) -> tuple[int | None, int | None]:
     """Keys of the images before and after this one among the rows, whether or not it is one of them itself."""
     keys = pagination.keys_of(rows, SORTS[sort][1])
     here = [key.value_in(asset) for key in keys]
-    lean = rows.only("pk", *(key.name for key in keys))
-    found = [pagination.fetch(lean, keys, here, backward, 1) for backward in (True, False)]
-    before, after = (row[0].pk if row else None for row in found)
-    return before, after
+    everything = ImageAsset.objects.filter(project=asset.project_id)
+
+    def next_key(backward: bool) -> int | None:
+        near = [row.pk for row in pagination.fetch(everything.only(*names), keys, here, backward, NEAR)]
+        close = rows.filter(pk__in=near).only(*names)
+        found = pagination.fetch(close, keys, here, backward, 1) if near else []
+        if not found and len(near) == NEAR:
+            found = pagination.fetch(rows.only(*names), keys, here, backward, 1)
+        return found[0].pk if found else None
+
+    names = ("pk", *(key.name for key in keys))
+    return next_key(True), next_key(False)

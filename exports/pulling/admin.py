@@ -13,7 +13,6 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from accounts.admin_base import CappedPaginator
 from accounts.errors import ServiceError
 from exports.pulling import loading, services
 from exports.pulling.models import CvatDifference, CvatPull
@@ -28,7 +27,6 @@ class CvatDifferenceAdmin(ProjectScopedAdmin):
     """Differences: those that wait for a decision first. Ticked ones are taken over, or refused."""
 
     roles = {VIEW: Role.VIEWER}
-    paginator = CappedPaginator
     list_display = (
         "told",
         "changed",
@@ -134,7 +132,6 @@ class CvatPullAdmin(ProjectScopedAdmin):
     """Pulls: readings, takings over and undos, with what came of them."""
 
     roles = {VIEW: Role.VIEWER}
-    paginator = CappedPaginator
     list_display = (
         "__str__",
         "project",

@@ -14,6 +14,8 @@ ROOT = Path(settings.BASE_DIR)
 APPS = ("accounts", "projects", "assets", "annotations", "insights", "exports", "cocohub")
 CALLS = {"_": 1, "gettext": 1, "gettext_lazy": 1, "gettext_noop": 1, "ngettext": 2, "ngettext_lazy": 2}
 IN_TEMPLATES = re.compile(r"\b(?:n?gettext|_)\(((?:u?'(?:[^'\\]|\\.)*'|u?\"(?:[^\"\\]|\\.)*\")(?:\s*,)?\s*)+")
+COUNTING = re.compile(r"\bngettext\((u?'(?:[^'\\]|\\.)*'|u?\"(?:[^\"\\]|\\.)*\")")
+PLURALS = ("ngettext", "ngettext_lazy")
 LITERAL = re.compile(r"u?('(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")")
 
 
@@ -57,6 +59,23 @@ def test_strings_are_found():
 
 def test_every_string_has_korean(korean):
     assert {text: where for text, where in strings().items() if not korean.get(text)} == {}
+
+
+def test_every_string_that_counts_has_a_plural():
+    """One of the same words without a plural would hide it: then Korean pages would count in English."""
+    with (ROOT / "locale/ko/LC_MESSAGES/django.mo").open("rb") as compiled:
+        catalog = gettext.GNUTranslations(compiled)._catalog
+    counting = {}
+    for path in sorted((ROOT / "templates").rglob("*.html")):
+        for call in COUNTING.finditer(templatize(path.read_text(), origin=str(path))):
+            counting[ast.literal_eval(call[1])] = path.name
+    for app in APPS:
+        for path in sorted((ROOT / app).rglob("*.py")):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in PLURALS:
+                    counting[node.args[0].value] = path.name
+    assert len(counting) > 20
+    assert {text: where for text, where in counting.items() if (text, 0) not in catalog} == {}
 
 
 def test_translations_keep_the_place_holders(korean):
