@@ -29,11 +29,11 @@ HEALTHCHECK --interval=10s --timeout=5s --start-period=30s \
 CMD ["uvicorn", "cocohub.asgi:application", "--host", "0.0.0.0", "--port", "8000", "--workers", "2", "--lifespan", "off"]
 
 FROM base AS worker
-# Queues scale alone: run several of these, each with the queues that it is to serve.
+# Queues scale alone: run several of these, each with the queues that it is to serve. All of them serve `sweeps`.
 ENV QUEUES=imports,thumbnails,insights,exports CONCURRENCY=2
 HEALTHCHECK --interval=30s --timeout=15s --start-period=30s \
     CMD celery -A cocohub inspect ping -d "celery@$HOSTNAME" -t 10
-CMD ["sh", "-c", "exec celery -A cocohub worker -Q $QUEUES -c $CONCURRENCY -l info --without-gossip --without-mingle"]
+CMD ["sh", "-c", "exec celery -A cocohub worker -Q $QUEUES,sweeps -c $CONCURRENCY -l info --without-gossip --without-mingle"]
 
 FROM base AS beat
 CMD ["celery", "-A", "cocohub", "beat", "-l", "info", "--pidfile="]

@@ -122,6 +122,7 @@ def _outcome(runs: list[FileImport], report: Report, cache: PictureCache) -> Out
     """Sums over the files; what several files say of one image or annotation counts once."""
     total = Summary()
     images: set[tuple[str, int]] = set()
+    pictured: set[tuple[str, int]] = set()
     annotations: dict[tuple[str, int], set[int]] = {}
     for run in runs:
         for name in ADDED_UP:
@@ -129,6 +130,7 @@ def _outcome(runs: list[FileImport], report: Report, cache: PictureCache) -> Out
         total.changed = total.changed or run.summary.changed
         if len(runs) > 1:
             images.update((run.split_name, coco_id) for coco_id in run.table.ids)
+            pictured.update((run.split_name, run.table.ids[row]) for row, one in run.pictures.items() if one.key)
             for family in run.families:
                 annotations.setdefault((run.split_name, family), set()).update(run.seen.of(family))
     if len(runs) > 1:
@@ -136,6 +138,7 @@ def _outcome(runs: list[FileImport], report: Report, cache: PictureCache) -> Out
         total.annotations = sum(map(len, annotations.values()))
         total.categories = len({key for run in runs for key in run.category_keys})
         total.pictures = sum(1 for picture in cache.values() if isinstance(picture, StoredPicture) and picture.key)
+        total.images_with_picture = len(pictured)
         total.images_absent = total.annotations_absent = 0  # one file is silent on what another tells
         unfit = ImageAsset.objects.filter(
             project=runs[0].project,

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from accounts.errors import Conflict
+from annotations import quality
 from annotations.coco.images import TEXT_IDS
 from annotations.coco.problems import Action, Problem, Reporter
 from annotations.quality import KEPT_FLAGS, KEPT_WITH_DUPLICATES
@@ -29,7 +30,8 @@ def create_staging(cursor: Any) -> None:
     """Temporary tables that COPY fills; they go with the transaction."""
     cursor.execute(
         """
-        DROP TABLE IF EXISTS staged_image, staged_annotation;
+        DROP TABLE IF EXISTS staged_image, staged_annotation, resized_image;
+        CREATE TEMP TABLE resized_image (id bigint) ON COMMIT DROP;
         CREATE TEMP TABLE staged_image (
             coco_id bigint, coco_key text, position bigint, file_name text, width int, height int, metadata jsonb,
             status text, issues text[], annotation_count int, uri text, checksum text, format text, size_bytes bigint
@@ -68,6 +70,7 @@ def merge(
     merger.place_annotations()
     merger.refuse_other_annotations()
     annotations = merger.annotations()
+    merger.judge_boxes()
     merger.recount()
     return {**images, **annotations}
 
@@ -106,9 +109,12 @@ class _Merger:
         return int(self.cursor.rowcount)
 
     def row(self, statement: str) -> tuple[Any, ...]:
+        return self.rows(statement)[0]
+
+    def rows(self, statement: str) -> list[tuple[Any, ...]]:
         self.check()
         self.cursor.execute(statement, self.keys)
-        return tuple(self.cursor.fetchone())
+        return list(self.cursor.fetchall())
 
     # --- images
     def refuse_other_images(self) -> None:
@@ -152,6 +158,7 @@ class _Merger:
             WHERE a.project_id = %(project)s AND a.split_id = %(split)s
             """
         )
+        self._pass_over_broken_pictures()
         # A picture that is stored already has told the true size; then the file's word does not count.
         known = "a.uri <> '' AND s.uri = ''"
         sizes = {
@@ -169,10 +176,11 @@ class _Merger:
             "format": "COALESCE(NULLIF(s.format, ''), a.format)",
             "size_bytes": "COALESCE(s.size_bytes, a.size_bytes)",
             "thumbnail_uri": "CASE WHEN s.checksum IN ('', a.checksum) THEN a.thumbnail_uri ELSE '' END",
-            "issues": f"CASE WHEN s.uri = '' THEN a.issues ELSE s.issues || {KEPT_FLAGS} END",
+            "issues": f"CASE WHEN {news} THEN s.issues || {KEPT_FLAGS} ELSE a.issues END",
             "status": f"CASE WHEN a.status IN ('missing', 'broken') AND ({news}) THEN s.status ELSE a.status END",
         }
         source = ("assets_imageasset", "staged_image s", "a.coco_id = s.coco_id")
+        self._note_new_sizes()
         changed = self._update(*source, assign)
         moved = 0 if absent else self._move(*source)
         added = self.run(
@@ -203,6 +211,35 @@ class _Merger:
             "images_broken": broken,
             "images_moved": moved,
         }
+
+    def _pass_over_broken_pictures(self) -> None:
+        """A broken picture takes no good one's place, and one that is known to be broken is no news."""
+        self.run(
+            """
+            UPDATE staged_image s SET uri = '', checksum = '', format = '', size_bytes = NULL, status = 'missing'
+            FROM assets_imageasset a
+            WHERE a.project_id = %(project)s AND a.split_id = %(split)s AND a.coco_id = s.coco_id AND s.uri <> ''
+                AND CASE WHEN a.status = 'broken' THEN a.checksum = s.checksum
+                    ELSE s.status = 'broken' AND a.uri <> '' END
+            """
+        )
+
+    def _note_new_sizes(self) -> None:
+        """Remember images whose picture comes with this file and has another size than is stored."""
+        self.run(
+            """
+            INSERT INTO resized_image SELECT a.id FROM assets_imageasset a JOIN staged_image s USING (coco_id)
+            WHERE a.project_id = %(project)s AND a.split_id = %(split)s AND s.uri <> ''
+                AND (a.width, a.height) IS DISTINCT FROM (s.width, s.height)
+            """
+        )
+
+    def judge_boxes(self) -> None:
+        """The file need not have the boxes that are stored of an image whose size turns out to be another."""
+        resized = [key for (key,) in self.rows("SELECT id FROM resized_image")]
+        if resized:
+            self.check()
+            quality.judge_boxes(self.cursor, resized)
 
     def _offset(self, table: str, absent: int) -> str:
         """What is new goes after all that is stored, unless the file has all of that too: then its order counts."""

@@ -23,6 +23,7 @@ from annotations.picturing import PictureCache, StoredPicture, gather
 from annotations.report import Report
 from annotations.sources import PictureSource
 from assets.models import ImageAsset, Split
+from assets.thumbnails import BROKEN
 from projects.models import Project
 
 Progress = Callable[[str, int, int | None], None]  # phase, done, total
@@ -59,7 +60,8 @@ class Summary:
     images_broken: int = 0
     images_absent: int = 0  # stored in the split before, not in this file: left alone
     annotations_absent: int = 0
-    pictures: int = 0
+    pictures: int = 0  # files that were taken and stored
+    images_with_picture: int = 0  # records that got one of them: several may share one file
     quarantined: int = 0
     repaired: int = 0
     revision: int = 0
@@ -135,7 +137,8 @@ class FileImport:
             if picture.format and not (picture.turned and stated == true[::-1]):
                 # Boxes are judged by the pixels that are there, whatever the record says.
                 self.table.widths[row], self.table.heights[row] = true
-        self.summary.pictures = sum(1 for picture in self.pictures.values() if picture.key)
+        stored = [picture.name for picture in self.pictures.values() if picture.key]
+        self.summary.pictures, self.summary.images_with_picture = len(set(stored)), len(stored)
 
     def _refuse_if_strict(self) -> None:
         if self.strict and self.all_flaws.quarantined:
@@ -205,6 +208,9 @@ class FileImport:
             row = len(table) - 1
             picture = self.pictures.get(row)
             issues = self._true_size(record, picture) if picture and picture.format else ()
+            if picture and picture.flaw:
+                issues = (*issues, BROKEN)
+            self.issues.update(issues)
             if row % STEP == 0:
                 self.progress("images", row, total)
             yield rows.image_row(

@@ -1,8 +1,15 @@
-"""Pictures of an import: found for their records, looked at, stored under their checksum."""
+"""Pictures of an import: found for their records, looked at, stored under their checksum.
 
+Each is read once, for its checksum. Its header and its own structure then tell what it is and whether it is all there;
+no pixel is decoded, so that a hundred thousand pictures cost little more than copying them. What is whole and cannot be
+decoded all the same is found when thumbnails are made.
+"""
+
+import io
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import IO
 
 from django.core.files.storage import default_storage
 
@@ -11,15 +18,20 @@ from annotations.coco.problems import Action, Problem, Reporter
 from annotations.matching import Matches, match
 from annotations.sources import Archive, PictureSource, Unreadable
 from assets import pictures, storage
+from assets.completeness import cut_off
 from assets.models import ImageAsset
 
 AT_ONCE = 1_000  # pictures that wait for a thread
 READERS = 4  # threads: hashing and disk both let go of the interpreter's lock
+HELD = 8 * 1024 * 1024  # bytes: smaller pictures are read once, into memory
 
 
 @dataclass(frozen=True, slots=True)
 class StoredPicture:
-    """A stored picture: its key, SHA-256, format, size in pixels and bytes. Broken ones have no format and no size."""
+    """A stored picture: its key, SHA-256, format, size in pixels and bytes.
+
+    `flaw` says why it is broken. What is no picture at all has no key, no format and no size: it is not stored.
+    """
 
     key: str
     checksum: str
@@ -28,11 +40,13 @@ class StoredPicture:
     width: int = 0
     height: int = 0
     turned: bool = False
+    flaw: str = ""
+    name: str = ""  # of the file, as its source has it
 
     @property
     def status(self) -> str:
         """What an image with this picture is at first."""
-        return ImageAsset.Status.READY if self.format else ImageAsset.Status.BROKEN
+        return ImageAsset.Status.READY if self.format and not self.flaw else ImageAsset.Status.BROKEN
 
 
 # The source's name of a picture -> where it was stored, or why it was not.
@@ -46,18 +60,29 @@ class Refused(Exception):
 def store(project_id: int, source: PictureSource, name: str) -> StoredPicture:
     """Read one picture and store it under its checksum, unless it is there already.
 
-    Raises Refused for what is no picture; a picture whose header is broken is stored and has no format.
+    Raises Refused for what is no picture; one that is cut off is stored, for what there is of it can be seen.
     """
-    with source.open(name) as file:
+    with source.open(name) as opened:
+        file = _held(opened)
         checksum, size = storage.digest(file)
         try:
             look = pictures.look(file)
         except pictures.PictureError as error:
             raise Refused(str(error)) from None
+        flaw = cut_off(file, look.format)
         key = storage.image_key(project_id, checksum, look.format)
         if not default_storage.exists(key):
             storage.put(key, file)
-    return StoredPicture(key, checksum, look.format, size, look.width, look.height, look.turned)
+    return StoredPicture(key, checksum, look.format, size, look.width, look.height, look.turned, flaw, name)
+
+
+def _held(file: IO[bytes]) -> IO[bytes]:
+    """The file, in memory if it is small: an entry of a zip unpacks anew each time that it is gone back in."""
+    data = file.read(HELD)
+    if len(data) < HELD:
+        return io.BytesIO(data)
+    file.seek(0)
+    return file
 
 
 def gather(
@@ -103,13 +128,11 @@ def gather(
                 zip(batch, readers.map(work, batch), strict=True), start + 1
             ):
                 for row in rows[name]:
-                    path = f"$.images[{table.indexes[row]}].file_name"
-                    if isinstance(result, str):
-                        told = f"{found}: {result}."
+                    picture = StoredPicture("", "", "", 0, flaw=result) if isinstance(result, str) else result
+                    stored[row] = picture
+                    if picture.flaw:
+                        path, told = f"$.images[{table.indexes[row]}].file_name", f"{found}: {picture.flaw}."
                         report(Problem("broken_picture", Action.KEPT, path, told, "Send the picture again."))
-                        stored[row] = StoredPicture("", "", "", 0)
-                    else:
-                        stored[row] = result
                 try:
                     progress("pictures", done, len(jobs))
                 except BaseException:  # cancelled: what waits for a thread need not be done

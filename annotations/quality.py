@@ -3,7 +3,11 @@
 What one record tells by itself is found while it is read (annotations.coco.quality); here is what takes the others.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
+
+from annotations.coco.quality import BEYOND
 
 SMALLEST_SIDE = 16  # pixels: an image below it is hardly one
 GREATEST_ASPECT = 10  # longer side to shorter
@@ -57,6 +61,44 @@ _COUNT_FLAGS = f"""
     SELECT x, count(*) FROM assets_imageasset a, unnest(a.issues) x
     WHERE a.project_id = %(project)s AND a.split_id = %(split)s AND x = ANY({_FLAGS}) GROUP BY x
 """
+
+
+_OUTSIDE = f"""(b.bbox->>0)::numeric < 0 OR (b.bbox->>1)::numeric < 0
+    OR (i.width > 0 AND (b.bbox->>0)::numeric + (b.bbox->>2)::numeric > i.width + {BEYOND})
+    OR (i.height > 0 AND (b.bbox->>1)::numeric + (b.bbox->>3)::numeric > i.height + {BEYOND})"""
+_JUDGE_BOXES = f"""
+    UPDATE annotations_annotation a SET issues = CASE WHEN n.outside
+        THEN COALESCE(a.issues, '{{}}') || '{{bbox_outside}}'::text[]
+        ELSE NULLIF(array_remove(a.issues, 'bbox_outside'), '{{}}') END
+    FROM (
+        SELECT b.id, i.width, i.height, COALESCE({_OUTSIDE}, false) AS outside
+        FROM annotations_annotation b JOIN assets_imageasset i ON i.id = b.image_id
+        WHERE b.image_id = ANY(%s) AND b.bbox IS NOT NULL
+    ) n
+    WHERE a.id = n.id AND n.outside <> COALESCE('bbox_outside' = ANY(a.issues), false)
+    RETURNING a.position, a.coco_id, a.image_id, n.width, n.height, n.outside
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedBox:
+    """An annotation whose box now lies `outside` of its image, or does not any more; sizes in pixels."""
+
+    position: int
+    coco_id: int
+    image_id: int
+    width: int
+    height: int
+    outside: bool
+
+
+def judge_boxes(cursor: Any, images: Sequence[int]) -> list[JudgedBox]:
+    """Judge the boxes of these images by the sizes that the images have now; what is different from before.
+
+    It is no edit of the rows.
+    """
+    cursor.execute(_JUDGE_BOXES, [list(images)])
+    return [JudgedBox(*row) for row in cursor.fetchall()]
 
 
 def flag_duplicates(cursor: Any, project_id: int, split_id: int, *, fresh: bool) -> int:

@@ -61,9 +61,19 @@ def create(*, user: User, project: Project, length: int, file_name: str = "") ->
 
 
 def append(
-    *, user: User, upload: ResumableUpload, offset: int, body: IO[bytes], size: int, checksum: str = ""
+    *,
+    user: User,
+    upload: ResumableUpload,
+    offset: int,
+    body: IO[bytes],
+    size: int,
+    checksum: str = "",
+    announced: int = 0,
 ) -> ResumableUpload:
     """Add `size` bytes of `body` at `offset`, all of them or none. For curators.
+
+    Where they are the next piece of a longer request, `announced` is what is left of it, this piece included: more
+    than the upload has room for is refused before any of it is kept. With no bytes nothing changes.
 
     Raises Conflict if the upload has another offset, Locked if another request writes to it, TooLarge beyond its
     length, Gone once it has run out, and ChecksumMismatch. `checksum` is "sha256 BASE64", as tus has it.
@@ -71,14 +81,16 @@ def append(
     policies.require(user, Role.CURATOR, upload.project)
     try:
         with transaction.atomic():
-            return _append(upload, offset, body, size, checksum)
+            return _append(upload, offset, body, size, checksum, announced)
     except OperationalError as error:
         if getattr(error.__cause__, "sqlstate", "") == "55P03":  # lock_not_available
             raise Locked("Another request is writing to this upload. Wait for it, then ask for the offset.") from None
         raise
 
 
-def _append(upload: ResumableUpload, offset: int, body: IO[bytes], size: int, checksum: str) -> ResumableUpload:
+def _append(
+    upload: ResumableUpload, offset: int, body: IO[bytes], size: int, checksum: str, announced: int
+) -> ResumableUpload:
     held = ResumableUpload.objects.select_for_update(nowait=True).filter(pk=upload.pk).first()
     if held is None:
         raise NotFound("This upload has been taken back.")
@@ -88,9 +100,9 @@ def _append(upload: ResumableUpload, offset: int, body: IO[bytes], size: int, ch
         raise Conflict(
             f"{held.offset:,} bytes are here; the request begins at {offset:,}.", detail={"offset": held.offset}
         )
-    if offset + size > held.length:
-        raise TooLarge(f"The upload was announced with {held.length:,} bytes; this would make {offset + size:,}.")
-    if held.is_whole:
+    if (end := offset + max(size, announced)) > held.length:
+        raise TooLarge(f"The upload was announced with {held.length:,} bytes; this would make {end:,}.")
+    if held.is_whole or not size:
         return held
     if checksum:
         body = _checked(body, size, checksum)

@@ -19,6 +19,8 @@ from typing import IO
 import pillow_heif
 from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
 
+from assets.completeness import cut_off
+
 # Only the picture itself is wanted, and one thread each: there is a decoder process for every core.
 pillow_heif.register_heif_opener(thumbnails=False, depth_images=False, aux_images=False, decode_threads=1)
 
@@ -114,8 +116,8 @@ def shrink(content: IO[bytes], max_pixels: int, before_decoding: Callable[[Pictu
     """
     image, picture = open_picture(content, max_pixels)
     before_decoding(picture)
-    if picture.format == "jpeg" and not _has_end(content):
-        raise PictureError("the file is cut off: no end marker comes after the pixels")
+    if picture.format == "jpeg" and (told := cut_off(content, "jpeg")):
+        raise PictureError(told)  # to libjpeg, what is not there is grey
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -124,28 +126,6 @@ def shrink(content: IO[bytes], max_pixels: int, before_decoding: Callable[[Pictu
         raise
     except Exception as error:  # noqa: BLE001 - as above
         raise PictureError(f"the pixels cannot be decoded ({error})") from None
-
-
-def _has_end(content: IO[bytes]) -> bool:
-    """Whether an end marker (EOI) comes after the first scan (SOS) of a JPEG file.
-
-    An upload that broke off may have left a file of full length with zeros at its end, and to libjpeg zeros are grey
-    pixels. The preview in the EXIF block has an end marker of its own, so the scan must be found first.
-    """
-    place = content.tell()
-    content.seek(0)
-    data = content.read()
-    content.seek(place)
-    at = data.find(b"\xff", 2)
-    while 0 <= at < len(data) - 4:
-        marker = data[at + 1]
-        if marker == 0xDA:
-            return data.rfind(b"\xff\xd9", at) >= 0
-        if marker in (0x00, 0x01, 0xFF) or 0xD0 <= marker <= 0xD8:  # these have no length
-            at = data.find(b"\xff", at + 1)
-        else:
-            at = data.find(b"\xff", at + 2 + int.from_bytes(data[at + 2 : at + 4], "big"))
-    return True  # libjpeg will say what is wrong with it
 
 
 def fitted(width: int, height: int) -> tuple[int, int]:

@@ -33,7 +33,7 @@ from projects.models import Project
 
 PHASE = "thumbnails"
 OUTCOMES = ("made", "reused", "broken", "unreadable")
-BROKEN = "file_broken"  # the issue of an image whose picture cannot be decoded
+BROKEN = "file_broken"  # the issue of an image whose picture is none, is cut off or cannot be decoded
 LOCK = 0x7468756D  # first half of the advisory locks' keys: "thum"
 SHARD_DIGITS = 2
 AFTER_HEX = "g"  # sorts behind every digit of a checksum

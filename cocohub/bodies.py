@@ -2,7 +2,8 @@
 
 Django's ASGI handler receives the whole body before it calls a view, and throws it away if the client goes in the
 middle. For uploads in parts (tus) that would lose what resuming is for, so `in_pieces` hands a long part over as
-several short ones, each of which is kept when it has come.
+several short ones, each of which is kept when it has come. Before any of it is read, the application is asked whether
+it would be taken.
 """
 
 import asyncio
@@ -29,7 +30,9 @@ Application = Callable[[Message, Receive, Send], Awaitable[None]]
 
 PIECE = 8 * 1024 * 1024  # bytes
 FORM_OVERHEAD = 1024 * 1024  # bytes of a multipart body that are not files
+LEFT_OF_PART = "cocohub.left_of_part"  # in the scope: bytes of the part that are to come, with the piece at hand
 TUS_PART = re.compile(r"/api/v1/projects/\d+/uploads/[0-9a-f-]{36}")
+OF_THE_PART = {b"content-length", b"upload-offset", b"upload-checksum", b"expect"}  # headers, in small letters
 FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
@@ -117,20 +120,25 @@ async def _answer(send: Send, status: HTTPStatus, message: str) -> None:
 def in_pieces(application: Application) -> Application:
     """The application, called several times for one long part of a tus upload.
 
-    Each call has a piece of the body and the `Upload-Offset` where it belongs; the first that is refused ends it, and
-    the client gets that answer, or the last. A part with a checksum goes through whole, for it counts as a whole.
+    The first call has nothing of the body: whoever may not send it, sends it to the wrong place or sends more than was
+    announced gets that answer, and nothing is read. Each of the others has a piece and the `Upload-Offset` where it
+    belongs; the first that is refused ends it, and the client gets that answer, or the last. A part with a checksum
+    goes through whole, for it counts as a whole.
     """
 
     async def call(scope: Message, receive: Receive, send: Send) -> None:
-        if not _is_tus_part(scope) or _length(scope) <= PIECE or _header(scope, b"upload-checksum"):
+        if not _is_tus_part(scope) or _length(scope) <= PIECE:
             await application(scope, receive, send)
             return
         part = _Part(scope, receive)
-        answer: list[Message] = []
-        while not part.is_over and await part.collect():
+        answer = await part.hand_over(application)
+        taken = answer[0]["status"] == HTTPStatus.NO_CONTENT
+        if taken and _header(scope, b"upload-checksum"):
+            await application(scope, receive, send)
+            return
+        while taken and not part.is_over and await part.collect():
             answer = await part.hand_over(application)
-            if answer[0]["status"] != HTTPStatus.NO_CONTENT:
-                break
+            taken = answer[0]["status"] == HTTPStatus.NO_CONTENT
         if not part.is_gone:
             for message in answer:
                 await send(message)
@@ -152,6 +160,7 @@ class _Part:
         self.is_over = False
         offset = _header(scope, b"upload-offset")
         self.offset = int(offset) if offset.isdigit() else None
+        self.left = _length(scope)  # bytes
         self._piece = bytearray()
 
     async def collect(self) -> bool:
@@ -164,11 +173,9 @@ class _Part:
         return bool(self._piece)
 
     async def hand_over(self, application: Application) -> list[Message]:
-        """Call the application with the piece; give its answer."""
+        """Call the application with the piece, or with nothing before the first; give its answer."""
         piece, self._piece = bytes(self._piece), bytearray()
-        headers = [
-            (key, value) for key, value in self.scope["headers"] if key not in (b"content-length", b"upload-offset")
-        ]
+        headers = [(key, value) for key, value in self.scope["headers"] if key not in OF_THE_PART]
         headers.append((b"content-length", b"%d" % len(piece)))
         if self.offset is not None:
             headers.append((b"upload-offset", b"%d" % self.offset))
@@ -185,7 +192,8 @@ class _Part:
         async def send(message: Message) -> None:
             answer.append(message)
 
-        await application({**self.scope, "headers": headers}, receive, send)
+        await application({**self.scope, "headers": headers, LEFT_OF_PART: self.left}, receive, send)
+        self.left -= len(piece)
         return answer
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from django.conf import settings
 
 STOP_SECONDS = 12  # how long a process may take to finish what it is doing
-QUEUES = "imports,thumbnails,insights,exports"
+QUEUES = "imports,thumbnails,insights,exports,sweeps"
 
 
 def commands(host: str, port: int, workers: int) -> dict[str, list[str]]:

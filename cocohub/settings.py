@@ -8,20 +8,20 @@ import secrets
 from datetime import timedelta
 from pathlib import Path
 
-import environ
 from celery.schedules import crontab
 from corsheaders.defaults import default_headers
 from django.core.exceptions import ImproperlyConfigured
 from django.templatetags.static import static
 
 import cocohub.embedded as embedded
+from cocohub.environment import Environment
 
 VERSION = "0.1.0"  # as pyproject.toml has it
 BASE_DIR = Path(__file__).resolve().parent.parent
 MIB = 1024 * 1024
 
-env = environ.Env()
-environ.Env.read_env(BASE_DIR / ".env")
+env = Environment()
+Environment.read_env(BASE_DIR / ".env")
 
 PRODUCTION = env.str("COCOHUB_ENV", default="development") == "production"
 HOME = Path(env.str("COCOHUB_HOME", default=str(BASE_DIR / "var"))).absolute()
@@ -143,7 +143,7 @@ if not DATABASE_URL:
 if not REDIS_URL:
     REDIS_URL = embedded.redis_url(HOME) if EMBEDDED_SERVICES else "redis://localhost"
 
-DATABASES = {"default": environ.Env.db_url_config(DATABASE_URL, engine="django.db.backends.postgresql")}
+DATABASES = {"default": Environment.db_url_config(DATABASE_URL, engine="django.db.backends.postgresql")}
 DATABASES["default"] |= {
     "CONN_MAX_AGE": env.int("DATABASE_CONN_MAX_AGE", default=60),
     "CONN_HEALTH_CHECKS": True,
@@ -192,6 +192,19 @@ CELERY_WORKER_MAX_TASKS_PER_CHILD = 200
 CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 10
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TASK_TIME_LIMIT = 6 * 3600
+# A worker that gives no sign of life for so long (seconds) is taken for dead; every so often beat looks for what dead
+# workers have left and what the broker has lost, and has it done again. Together they stay below half a minute.
+TASK_LEASE_SECONDS = env.float("TASK_LEASE_SECONDS", default=15)
+TASK_SWEEP_SECONDS = env.float("TASK_SWEEP_SECONDS", default=5)
+# The first pause before work is tried again that an unwell server has ended; each is three times the one before.
+TASK_RETRY_SECONDS = env.float("TASK_RETRY_SECONDS", default=10)
+for _name, _value in (
+    ("TASK_LEASE_SECONDS", TASK_LEASE_SECONDS),
+    ("TASK_SWEEP_SECONDS", TASK_SWEEP_SECONDS),
+    ("TASK_RETRY_SECONDS", TASK_RETRY_SECONDS),
+):
+    if not 0.1 <= _value <= 3600:
+        raise ImproperlyConfigured(f"{_name} is {_value}; expected seconds, from 0.1 to 3600.")
 CELERY_TASK_SOFT_TIME_LIMIT = CELERY_TASK_TIME_LIMIT - 120
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": CELERY_TASK_TIME_LIMIT + 600}
@@ -201,13 +214,19 @@ CELERY_TASK_ROUTES = {
     "assets.tasks.*": {"queue": "thumbnails"},
     "insights.tasks.*": {"queue": "insights"},
     "exports.tasks.*": {"queue": "exports"},
+    # A queue of its own that every worker serves: what is left behind in one queue must not wait for another's work.
+    "projects.tasks.sweep": {"queue": "sweeps"},
     "projects.tasks.*": {"queue": "imports"},
     "cocohub.tasks.*": {"queue": "imports"},
 }
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 CELERY_BEAT_SCHEDULE = {
-    "re-publish waiting and abandoned tasks": {"task": "projects.tasks.sweep", "schedule": 10.0},
+    "re-publish waiting and abandoned tasks": {
+        "task": "projects.tasks.sweep",
+        "schedule": TASK_SWEEP_SECONDS,
+        "options": {"expires": 2 * TASK_SWEEP_SECONDS},  # while no worker is there, one is as good as many
+    },
     "forget what bulk edits changed long ago": {
         "task": "annotations.tasks.forget_old_undos",
         "schedule": crontab(minute=29),

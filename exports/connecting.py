@@ -19,7 +19,7 @@ from exports.cvat.checking import Check, check
 from exports.cvat.client import Client
 from exports.cvat.waiting import TookTooLong
 from exports.models import CvatConnection, CvatProject
-from projects import audit, policies
+from projects import audit, faults, policies
 from projects.claims import TryLater
 from projects.models import Project, Role
 
@@ -27,7 +27,7 @@ NOT_SET = (
     "No CVAT is connected: set CVAT_API_URL and CVAT_API_TOKEN for the installation, or give this project a connection "
     "of its own."
 )
-FIRST_PAUSE = timedelta(seconds=30)  # before asking an unwell CVAT again; the client has tried for a while by then
+FIRST_PAUSE = 3 * faults.FIRST_PAUSE  # before asking an unwell CVAT again; the client has tried for a while by then
 SLOW_PAUSE = timedelta(minutes=2)  # before looking again at what CVAT is still making
 
 
@@ -74,7 +74,7 @@ def told_plainly() -> Iterator[None]:
     except TookTooLong as error:
         raise TryLater(str(error), after=SLOW_PAUSE) from error
     except errors.Busy as error:
-        raise TryLater(str(error), after=timedelta(seconds=max(error.after or 0, FIRST_PAUSE.seconds))) from error
+        raise TryLater(str(error), after=max(timedelta(seconds=error.after or 0), FIRST_PAUSE)) from error
     except errors.Unwell as error:
         raise TryLater(str(error), after=FIRST_PAUSE) from error
     except errors.CvatError as error:

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, Protocol, Self
 from uuid import UUID
 
+from django.conf import settings
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import connection
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -20,7 +21,7 @@ from projects.models import Project, Task
 logger = logging.getLogger(__name__)
 
 MAX_ATTEMPTS = 3
-LEASE = timedelta(seconds=60)
+LEASE = timedelta(seconds=settings.TASK_LEASE_SECONDS)
 HEARTBEATS_PER_LEASE = 4
 WRITE_INTERVAL = 0.25  # seconds between two writes of progress within a phase
 

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from botocore.exceptions import ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as S3ConnectionError
+from django.conf import settings
 from django.db import InterfaceError, OperationalError
 from kombu.exceptions import OperationalError as BrokerError
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -11,8 +12,8 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from projects.claims import TryLater
 
-FIRST_PAUSE = timedelta(seconds=10)
-PAUSE_FACTOR = 3  # 10 s, 30 s, 90 s
+FIRST_PAUSE = timedelta(seconds=settings.TASK_RETRY_SECONDS)
+PAUSE_FACTOR = 3
 
 TEMPORARY = (
     TryLater,

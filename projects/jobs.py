@@ -44,7 +44,7 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
-UNANSWERED = timedelta(seconds=30)  # after this the doorbell rings again
+UNANSWERED = 2 * LEASE  # after this the doorbell rings again
 SWEEP_LIMIT = 1_000  # tasks rung for per sweep
 PUBLISH_POLICY = {"max_retries": 1, "interval_start": 0, "interval_step": 0.1, "interval_max": 0.2}
 DIED = f"The worker died {MAX_ATTEMPTS} times while doing this. Try again; if it keeps on, tell who runs this."
@@ -239,7 +239,9 @@ def sweep() -> int:
     many it rang.
     """
     _end_hopeless(Task.objects.all())
-    long_ago = Q(published_at=None) | Q(published_at__lt=Now() - UNANSWERED)
+    # Of a dead worker's task the ring that it had answered does not count.
+    died = Q(status=Task.Status.RUNNING, published_at__lt=F("lease_until"))
+    long_ago = Q(published_at=None) | Q(published_at__lt=Now() - UNANSWERED) | died
     waiting = Task.objects.filter(_to_be_had(), long_ago).order_by("created_at")
     return sum(ring(task) for task in waiting[:SWEEP_LIMIT])
 

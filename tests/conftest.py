@@ -26,7 +26,7 @@ from projects.models import Project, Role, Task
 from tests import factories
 
 ROOT = Path(__file__).resolve().parent.parent
-QUEUES = "imports,thumbnails,insights,exports"
+QUEUES = "imports,thumbnails,insights,exports,sweeps"
 
 
 @pytest.fixture(autouse=True)

@@ -13,17 +13,11 @@ from accounts import services
 from accounts.api import serializers
 from accounts.api.authentication import caller, session
 from accounts.api.pagination import KeysetPagination
-from accounts.api.schema import ApiSchema
+from accounts.api.parameters import Described
 from accounts.models import User
 
 
-class AccountView(APIView):
-    """A call of the accounts' API."""
-
-    schema = ApiSchema()
-
-
-class OpenView(AccountView):
+class OpenView(Described):
     """A call that needs no token; one that is sent anyway is not looked at, so that a stale one does not hurt."""
 
     authentication_classes = ()
@@ -54,7 +48,7 @@ class RefreshView(OpenView):
         return Response(serializers.PairSerializer(services.refresh(**form.validated_data)).data)
 
 
-class LogoutView(AccountView):
+class LogoutView(Described):
     """The end of a session."""
 
     @extend_schema(request=serializers.LogoutSerializer, responses={204: None}, tags=["auth"])
@@ -66,7 +60,7 @@ class LogoutView(AccountView):
         return Response(status=204)
 
 
-class PasswordView(AccountView):
+class PasswordView(Described):
     """One's own password."""
 
     @extend_schema(request=serializers.PasswordSerializer, responses=serializers.PairSerializer, tags=["auth"])
@@ -82,7 +76,7 @@ class PasswordView(AccountView):
         return Response(serializers.PairSerializer(pair).data)
 
 
-class MeView(AccountView):
+class MeView(Described):
     """Oneself."""
 
     @extend_schema(responses=serializers.MeSerializer, tags=["auth"])
@@ -112,10 +106,9 @@ class IsGlobalAdmin(BasePermission):
 
 
 @extend_schema(tags=["users"])
-class UserViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet[User]):
+class UserViewSet(Described, ListModelMixin, RetrieveModelMixin, GenericViewSet[User]):
     """Users, for global admins."""
 
-    schema = ApiSchema()
     queryset = User.objects.all()
     serializer_class = serializers.UserSerializer
     permission_classes = (IsGlobalAdmin,)

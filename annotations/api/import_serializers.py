@@ -124,6 +124,12 @@ class SourceSerializer(serializers.Serializer):
     highest_score = serializers.FloatField(allow_null=True)
 
 
+class SourcesSerializer(serializers.Serializer):
+    """All sources there are."""
+
+    results = SourceSerializer(many=True)
+
+
 class RemovedSerializer(serializers.Serializer):
     """How much was deleted, or is going to be by the task."""
 

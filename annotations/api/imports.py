@@ -172,9 +172,10 @@ class SourceViewSet(ProjectScoped, GenericViewSet[ImportJob]):
 
     lookup_value_converter = "path"
     queryset = ImportJob.objects.none()
+    pagination_class = None  # type: ignore[assignment]
     serializer_class = import_serializers.SourceSerializer
 
-    @extend_schema(responses=import_serializers.SourceSerializer(many=True))
+    @extend_schema(responses=import_serializers.SourcesSerializer)
     def list(self, request: Request, project_pk: int) -> Response:
         """Sources of predictions, by split, with their numbers."""
         found = machines.sources(self.project)

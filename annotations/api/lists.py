@@ -57,6 +57,11 @@ class CountedPagination(KeysetPagination):
         self.extra = {"count": self.count[0], "count_is_exact": self.count[1]}
         return page
 
+    def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
+        """With the number that links carry."""
+        counted = {"name": COUNTED, "in": "query", "schema": {"type": "string"}}
+        return [*super().get_schema_operation_parameters(view), {**counted, "description": "As in `next`, `previous`."}]
+
     def _url(self, *args: Any, **kwargs: Any) -> str:
         link, (number, exact) = super()._url(*args, **kwargs), self.count
         return link if number is None else replace_query_param(link, COUNTED, f"{'' if exact else '~'}{number}")

@@ -23,13 +23,15 @@ from rest_framework.response import Response
 from rest_framework.reverse import reverse
 from rest_framework.viewsets import GenericViewSet
 
-from accounts.errors import ServiceError, StaleEdit
+from accounts.errors import ServiceError, StaleEdit, TooLarge
 from annotations import uploads
 from annotations.models import ResumableUpload
 from projects.api.base import ProjectScoped
 
 VERSION = "1.0.0"
 EXTENSIONS = "creation,creation-with-upload,termination,expiration,checksum"
+OF_TUS = frozenset(["POST", "HEAD", "PATCH", "DELETE"])  # GET is ours: it shows uploads as JSON
+LEFT_OF_PART = "cocohub.left_of_part"  # in the ASGI scope, where a part comes in pieces
 OFFSET_TYPE = "application/offset+octet-stream"
 METADATA = "filename BASE64,..."
 
@@ -68,9 +70,10 @@ class UploadViewSet(ProjectScoped, ListModelMixin, GenericViewSet[ResumableUploa
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Prove who calls, then which version of tus."""
         super().initial(request, *args, **kwargs)
-        version = request.headers.get("Tus-Resumable", VERSION)
-        if request.method != "OPTIONS" and version != VERSION:
-            raise StaleEdit(f"This server speaks tus {VERSION}, not {version[:20]!r}.")
+        version = request.headers.get("Tus-Resumable")
+        if request.method in OF_TUS and version != VERSION:
+            found = "no version" if version is None else repr(version[:20])
+            raise StaleEdit(f"This server speaks tus {VERSION}: send that as Tus-Resumable. The request has {found}.")
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
         """Every answer says which version of tus it is."""
@@ -94,7 +97,7 @@ class UploadViewSet(ProjectScoped, ListModelMixin, GenericViewSet[ResumableUploa
         parameters=[
             _header("Upload-Length", "Bytes of the whole file.", required=True),
             _header("Upload-Metadata", f"`{METADATA}`; the file name tells splits."),
-            _header("Tus-Resumable", VERSION),
+            _header("Tus-Resumable", VERSION, required=True),
         ],
     )
     def create(self, request: Request, project_pk: int) -> Response:
@@ -102,13 +105,16 @@ class UploadViewSet(ProjectScoped, ListModelMixin, GenericViewSet[ResumableUploa
         if request.headers.get("Upload-Defer-Length"):
             raise ServiceError("Upload-Defer-Length is not supported: say how many bytes will come in Upload-Length.")
         length = _number(request, "Upload-Length")
+        brings_part = request.content_type == OFFSET_TYPE and _size(request) > 0
+        if brings_part and _size(request) > length:
+            raise TooLarge(f"The upload is announced with {length:,} bytes; its first part has {_size(request):,}.")
         upload = uploads.create(
             user=self.user,
             project=self.project,
             length=length,
             file_name=_file_name(request.headers.get("Upload-Metadata", "")),
         )
-        if request.content_type == OFFSET_TYPE and _size(request):
+        if brings_part:
             upload = self._append(request, upload, 0)
         location = reverse("project-upload-detail", args=[self.project.pk, upload.pk], request=request)
         return self._answer(upload, 201, {"Location": location}, self.get_serializer(upload).data)
@@ -125,7 +131,7 @@ class UploadViewSet(ProjectScoped, ListModelMixin, GenericViewSet[ResumableUploa
         parameters=[
             _header("Upload-Offset", "Where the part begins: 409 if it is not where the upload ends.", required=True),
             _header("Upload-Checksum", "`sha256 BASE64` of the part: 460 if the bytes are others."),
-            _header("Tus-Resumable", VERSION),
+            _header("Tus-Resumable", VERSION, required=True),
         ],
     )
     def partial_update(self, request: Request, project_pk: int, pk: UUID) -> Response:
@@ -148,6 +154,7 @@ class UploadViewSet(ProjectScoped, ListModelMixin, GenericViewSet[ResumableUploa
             body=cast(IO[bytes], request._request),  # it is read like a file
             size=_size(request),
             checksum=request.headers.get("Upload-Checksum", ""),
+            announced=getattr(request._request, "scope", {}).get(LEFT_OF_PART, 0),
         )
 
     def _answer(

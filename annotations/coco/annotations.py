@@ -18,7 +18,7 @@ from annotations.coco.images import (
     too_deep,
 )
 from annotations.coco.problems import Action, Problem, Quarantine, Reporter, excerpt
-from annotations.coco.quality import box_issue
+from annotations.coco.quality import BEYOND, box_issue
 from annotations.coco.segmentation import Bounds, Segmentation, read_segmentation
 
 _box = msgspec.json.Decoder(tuple[float, float, float, float]).decode
@@ -275,7 +275,7 @@ class _Reader:
             self._tell(issues[-1], Action.KEPT, index, "bbox", f"The box is {w:g} x {h:g} pixels.")
         elif issue := box_issue(x, y, w, h, found.bounds if found else None):
             issues.append(issue)
-        if x < 0 or y < 0 or (width and x + w > width + 1) or (height and y + h > height + 1):
+        if x < 0 or y < 0 or (width and x + w > width + BEYOND) or (height and y + h > height + BEYOND):
             issues.append("bbox_outside")
             self._tell(
                 "bbox_outside",

@@ -3,6 +3,7 @@
 from annotations.coco.segmentation import Bounds
 
 TINY = 2.0  # pixels: a box with a shorter side
+BEYOND = 1  # pixels: a box may reach so far over the right and the lower edge; tools round, and some count from 1
 AGREEMENT = 0.5  # of the box and the outline's bounds: intersection over union
 
 

@@ -29,7 +29,7 @@ from exports.cvat.transport import Retries
 from projects.models import Task
 
 SECONDS = 2  # each part has so long to answer
-QUEUES = ("imports", "thumbnails", "insights", "exports")
+QUEUES = ("imports", "thumbnails", "insights", "exports", "sweeps")
 
 
 class Unwell(Exception):

@@ -43,6 +43,7 @@ class _Insights(ProjectScoped):
     """What these calls share."""
 
     queryset = Project.objects.none()
+    pagination_class = None  # type: ignore[assignment]
 
     def get_queryset(self) -> QuerySet[Any]:
         """They read no rows."""

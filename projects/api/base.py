@@ -10,7 +10,7 @@ from rest_framework.request import Request
 
 from accounts.api.authentication import caller
 from accounts.api.pagination import KeysetPagination
-from accounts.api.schema import ApiSchema
+from accounts.api.parameters import Described
 from accounts.models import User
 from projects import policies
 from projects.models import Project, Role
@@ -18,7 +18,7 @@ from projects.models import Project, Role
 __all__ = ["KeysetPagination", "ProjectScoped"]
 
 
-class ProjectScoped(GenericAPIView[Any]):
+class ProjectScoped(Described, GenericAPIView[Any]):
     """Finds the project of the address before anything else happens: 404 for strangers, 403 for too small a role.
 
     Put it first among the bases and set `queryset`; rows of other projects are then out of reach. Reading takes a
@@ -26,16 +26,14 @@ class ProjectScoped(GenericAPIView[Any]):
     view, for the method in small letters). `self.project` is the project; its `my_role` is the caller's role.
     """
 
-    schema = ApiSchema()
     pagination_class = KeysetPagination
     required_roles: ClassVar[Mapping[str, Role]] = {}
     # How rows lead to their project.
     project_field: ClassVar[str] = "project"
     project: Project
 
-    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        """Prove who calls, then that they may."""
-        super().initial(request, *args, **kwargs)
+    def enter(self, request: Request, **kwargs: Any) -> None:
+        """Find the project; 404 or 403 where the caller has nothing to look for in it."""
         if "project_pk" in kwargs:
             self.project = policies.find_project(request.user, kwargs["project_pk"], self.required_role(request))
 

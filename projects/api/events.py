@@ -20,12 +20,11 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.request import Request
-from rest_framework.views import APIView
 
 from accounts import tokens
 from accounts.api.authentication import BearerAuthentication, caller
+from accounts.api.parameters import Described
 from accounts.api.rendering import dumps
-from accounts.api.schema import ApiSchema
 from accounts.errors import NotFound
 from accounts.models import User
 from projects import watching
@@ -91,10 +90,9 @@ class WhateverIsAsked(BaseContentNegotiation):
 
 
 @extend_schema(tags=["tasks"])
-class TaskEventsView(APIView):
+class TaskEventsView(Described):
     """The progress of one task as a stream of events."""
 
-    schema = ApiSchema()
     authentication_classes = (BearerAuthentication, TicketAuthentication)
     content_negotiation_class = WhateverIsAsked
 

@@ -16,7 +16,7 @@ from rest_framework.viewsets import GenericViewSet
 
 from accounts.api import conditional
 from accounts.api.authentication import caller
-from accounts.api.schema import ApiSchema
+from accounts.api.parameters import Described
 from accounts.api.streaming import stored_file
 from accounts.errors import NotFound
 from projects import jobs, policies, reports, services
@@ -163,10 +163,9 @@ class ProjectTaskViewSet(ProjectScoped, ListModelMixin, GenericViewSet[Task]):
 
 
 @extend_schema(tags=["tasks"])
-class TaskViewSet(RetrieveModelMixin, GenericViewSet[Task]):
+class TaskViewSet(Described, RetrieveModelMixin, GenericViewSet[Task]):
     """One piece of long work: follow it, stop it, have it done again, read its report."""
 
-    schema = ApiSchema()
     queryset = Task.objects.all()
     serializer_class = serializers.TaskSerializer
     lookup_value_converter = "uuid"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from django.core.files.storage import default_storage
+from PIL import Image
 
 from annotations import picturing
 from annotations.sources import Archive, Folder, Stored
@@ -13,7 +14,7 @@ from assets import storage
 from assets.models import ImageAsset
 from tests.annotations.coco.reading import good
 from tests.annotations.documents import codes, export_document, import_document, rows_of, typed
-from tests.assets.drawings import encoded, file_of, huge_png, quarters, with_exif
+from tests.assets.drawings import FORMATS, encoded, file_of, huge_png, quarters, with_exif
 
 PICTURE = encoded(quarters(640, 480))
 
@@ -133,7 +134,7 @@ def test_images_of_one_file_name_share_its_picture(project, folder):
     outcome, report = import_document(project, document, pictures=folder({"a.jpg": PICTURE}))
 
     assert codes(report) == {}
-    assert outcome.total.pictures == 3
+    assert (outcome.total.pictures, outcome.total.images_with_picture) == (1, 3)
     assert {asset.status for asset in ImageAsset.objects.filter(project=project)} == {"ready"}
 
 
@@ -162,7 +163,45 @@ def test_what_is_no_picture_is_told_and_not_stored(project, folder, content):
 
     assert codes(report) == {"broken_picture": 1}
     assert (image(project).status, image(project).uri) == ("broken", "")
+    assert image(project).issues == ["file_broken"]
     assert (outcome.total.images_broken, outcome.total.pictures, len(stored_files())) == (1, 2, 1)
+    assert outcome.total.issues["file_broken"] == 1
+
+
+@pytest.mark.parametrize("format_", FORMATS)
+def test_a_picture_that_is_cut_off_is_told_at_once(project, folder, format_):
+    whole = encoded(Image.effect_noise((640, 480), 90).convert("RGB"), format_)
+    pictures = folder({"a.jpg": whole[: len(whole) * 9 // 10], "b.jpg": whole, "c.jpg": PICTURE})
+
+    outcome, report = import_document(project, good(), pictures=pictures)
+
+    told = report.table()[0]["examples"][0] if codes(report) == {"broken_picture": 1} else report.table()
+    assert told["path"] == "$.images[0].file_name"
+    assert (image(project).status, image(project).issues) == ("broken", ["file_broken"])
+    assert image(project, 2).status == "ready"
+    assert (outcome.total.images_broken, outcome.total.issues["file_broken"]) == (1, 1)
+
+
+def test_a_cut_off_picture_takes_no_good_ones_place(project, folder):
+    import_document(project, good(), pictures=folder(dict.fromkeys(["a.jpg", "b.jpg", "c.jpg"], PICTURE)))
+    stored = rows_of(project)
+
+    _, report = import_document(project, good(), pictures=folder({"a.jpg": PICTURE[:-100]}, "later"))
+
+    assert codes(report)["broken_picture"] == 1
+    assert rows_of(project) == stored
+
+
+def test_a_picture_that_could_not_be_decoded_is_no_news(project, folder):
+    pictures = folder(dict.fromkeys(["a.jpg", "b.jpg", "c.jpg"], PICTURE))
+    import_document(project, good(), pictures=pictures)
+    ImageAsset.objects.filter(project=project, coco_id=1).update(status="broken", issues=["file_broken"])
+    stored = rows_of(project)
+
+    outcome, _ = import_document(project, good(), pictures=pictures)
+
+    assert rows_of(project) == stored
+    assert (outcome.total.changed, outcome.total.images_broken) == (False, 1)
 
 
 def test_bomb_is_refused_by_its_header(project, folder):

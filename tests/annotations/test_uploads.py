@@ -12,12 +12,14 @@ from django.core.files.storage import default_storage
 from django.utils import timezone
 from moto import mock_aws
 
+from accounts.errors import TooLarge
 from annotations import drafts, uploads
 from annotations.models import ResumableUpload
 from projects import deletion, services
 
 TYPE = "application/offset+octet-stream"
 MIB = 1024 * 1024
+TUS = {"Tus-Resumable": "1.0.0"}
 
 
 @pytest.fixture(params=["local", "s3"])
@@ -57,6 +59,14 @@ def send(client, where, offset, data, **more):
     return client.patch(where, data, content_type=TYPE, headers=headers)
 
 
+def ask(client, where):
+    return client.head(where, headers=TUS)
+
+
+def take_back(client, where):
+    return client.delete(where, headers=TUS)
+
+
 def content(pk):
     with default_storage.open(ResumableUpload.objects.get(pk=pk).key) as file:
         return file.read()
@@ -74,7 +84,7 @@ def test_parts_become_one_file(store, address, as_curator, monkeypatch):
         answer = send(as_curator, where, at, piece)
         at += len(piece)
         assert (answer.status_code, answer["Upload-Offset"]) == (204, str(at)), answer.content
-        head = as_curator.head(where)
+        head = ask(as_curator, where)
         assert (head["Upload-Offset"], head["Upload-Length"], head["Cache-Control"]) == (
             str(at),
             str(len(data)),
@@ -112,7 +122,43 @@ def test_more_than_announced_and_more_than_is_taken_is_413(store, address, as_cu
     assert begin(as_curator, address, 101).status_code == 413
     where = begin(as_curator, address, 3)["Location"]
     assert send(as_curator, where, 0, b"1234").status_code == 413
-    assert as_curator.head(where)["Upload-Offset"] == "0"
+    assert ask(as_curator, where)["Upload-Offset"] == "0"
+
+
+def test_a_first_part_longer_than_announced_begins_nothing(store, address, as_curator):
+    assert begin(as_curator, address, 3, data=b"1234").status_code == 413
+    assert not ResumableUpload.objects.exists()
+
+
+def test_no_piece_of_a_part_that_is_too_long_is_kept(store, address, as_curator, curator):
+    where = begin(as_curator, address, 10)["Location"]
+    upload = ResumableUpload.objects.get()
+    for size in (0, 4):
+        with pytest.raises(TooLarge):
+            uploads.append(user=curator, upload=upload, offset=0, body=BytesIO(b"1234"), size=size, announced=11)
+    assert ask(as_curator, where)["Upload-Offset"] == "0"
+    taken = uploads.append(user=curator, upload=upload, offset=0, body=BytesIO(b"1234"), size=4, announced=10)
+    assert taken.offset == 4
+
+
+def test_to_ask_with_no_bytes_changes_nothing(store, address, as_curator):
+    where = begin(as_curator, address, 10)["Location"]
+    send(as_curator, where, 0, b"1234")
+    before = ResumableUpload.objects.values().get()
+    assert send(as_curator, where, 4, b"")["Upload-Offset"] == "4"
+    assert send(as_curator, where, 3, b"").status_code == 409
+    assert ResumableUpload.objects.values().get() == before
+
+
+@pytest.mark.parametrize("version", [None, "0.2.2", ""], ids=["none", "old", "empty"])
+@pytest.mark.parametrize("method", ["POST", "HEAD", "PATCH", "DELETE"])
+def test_a_request_that_names_no_known_version_is_412_and_does_nothing(address, as_curator, method, version):
+    where = begin(as_curator, address, 5, data=b"12")["Location"]
+    headers = {"Upload-Offset": "2", "Upload-Length": "3", **({} if version is None else {"Tus-Resumable": version})}
+    answer = as_curator.generic(method, address if method == "POST" else where, b"345", TYPE, headers=headers)
+    assert (answer.status_code, answer["Tus-Version"], answer["Tus-Resumable"]) == (412, "1.0.0", "1.0.0")
+    assert ResumableUpload.objects.get().offset == 2
+    assert as_curator.get(where).json()["offset"] == 2  # GET is no part of tus
 
 
 def test_a_wrong_checksum_is_460_and_keeps_nothing(store, address, as_curator):
@@ -127,8 +173,8 @@ def test_a_wrong_checksum_is_460_and_keeps_nothing(store, address, as_curator):
 def test_what_was_taken_back_is_gone(store, address, as_curator):
     where = begin(as_curator, address, 9)["Location"]
     send(as_curator, where, 0, b"abc")
-    assert as_curator.delete(where).status_code == 204
-    assert as_curator.head(where).status_code == 404
+    assert take_back(as_curator, where).status_code == 204
+    assert ask(as_curator, where).status_code == 404
     assert send(as_curator, where, 3, b"def").status_code == 404
 
 
@@ -173,7 +219,7 @@ def test_what_is_no_tus_is_refused(address, as_curator, headers, status):
 
 def test_a_part_of_another_type_is_415(address, as_curator):
     where = begin(as_curator, address, 5)["Location"]
-    answer = as_curator.patch(where, b"12345", content_type="application/json", headers={"Upload-Offset": "0"})
+    answer = as_curator.patch(where, b"12345", content_type="application/json", headers={**TUS, "Upload-Offset": "0"})
     assert answer.status_code == 415
 
 
@@ -182,9 +228,9 @@ def test_uploads_of_another_project_are_out_of_reach(address, as_curator, as_str
     other = stranger.owned_projects.get()
     elsewhere = where.replace(address, f"/api/v1/projects/{other.pk}/uploads")
     for at in (where, elsewhere):
-        assert as_stranger.head(at).status_code == 404
+        assert ask(as_stranger, at).status_code == 404
         assert send(as_stranger, at, 0, b"12345").status_code == 404
-        assert as_stranger.delete(at).status_code == 404
+        assert take_back(as_stranger, at).status_code == 404
 
 
 def test_a_full_disk_is_507_and_leaves_nothing(address, as_curator, settings, tmp_path, monkeypatch):
@@ -201,7 +247,7 @@ def test_a_full_disk_is_507_and_leaves_nothing(address, as_curator, settings, tm
     assert answer.status_code == 507
     assert "space" in answer.json()["message"]
     monkeypatch.undo()
-    assert as_curator.head(where)["Upload-Offset"] == "3"
+    assert ask(as_curator, where)["Upload-Offset"] == "3"
     upload = ResumableUpload.objects.get()
     assert (tmp_path / f"{upload.pk}.part").stat().st_size == 3
 

@@ -240,7 +240,7 @@ def test_pictures_find_their_records_later(records, address, as_curator, finish,
     assert (task.result["images_changed"], task.result["images_missing"]) == (2, 1)
     a, b, c = ImageAsset.objects.filter(project=project).order_by("coco_id")
     assert (a.status, b.status, c.status) == ("ready", "ready", "missing")
-    assert (a.width, a.height, a.issues, a.version) == (8, 6, ["size_differs"], 2)
+    assert (a.width, a.height, a.issues, a.version) == (8, 6, ["size_differs", "size_odd"], 2)
     assert (b.width, b.height, b.issues) == (80, 60, [])
     assert default_storage.exists(a.uri)
     job = ImportJob.objects.get(task=task)

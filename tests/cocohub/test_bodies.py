@@ -20,23 +20,25 @@ def scope(length, path=PATH, method="PATCH", **headers):
 class Kept:
     """An application that keeps what it is sent, as the uploads do."""
 
-    def __init__(self, status=204):
-        self.status = status
-        self.calls = []
+    def __init__(self, *statuses):
+        self.statuses = list(statuses)
+        self.calls, self.left = [], []
 
     async def __call__(self, scope, receive, send):
         message = await receive()
         headers = dict(scope["headers"])
         self.calls.append((int(headers[b"upload-offset"]), int(headers[b"content-length"]), len(message["body"])))
-        await send({"type": "http.response.start", "status": self.status, "headers": []})
+        self.left.append(scope.get(bodies.LEFT_OF_PART))
+        status = self.statuses.pop(0) if self.statuses else 204
+        await send({"type": "http.response.start", "status": status, "headers": []})
         await send({"type": "http.response.body", "body": b""})
 
 
 def run(application, scope_, messages):
-    sent, waiting = [], list(messages)
+    sent = []
 
     async def receive():
-        return waiting.pop(0) if waiting else {"type": "http.disconnect"}
+        return messages.pop(0) if messages else {"type": "http.disconnect"}
 
     async def send(message):
         sent.append(message)
@@ -59,26 +61,41 @@ def short_pieces(monkeypatch):
 def test_a_long_part_is_handed_over_in_pieces_each_at_its_offset():
     kept = Kept()
     sent = run(bodies.in_pieces(kept), scope(25), parts(4, 4, 4, 13))
-    assert kept.calls == [(100, 12, 12), (112, 13, 13)]
+    assert kept.calls == [(100, 0, 0), (100, 12, 12), (112, 13, 13)]
+    assert kept.left == [25, 25, 13]
     assert [message["type"] for message in sent] == ["http.response.start", "http.response.body"]
 
 
 def test_what_came_before_the_client_went_is_kept():
     kept = Kept()
     assert run(bodies.in_pieces(kept), scope(1000), parts(12, 5, whole=False)) == []
-    assert kept.calls == [(100, 12, 12), (112, 5, 5)]
+    assert kept.calls == [(100, 0, 0), (100, 12, 12), (112, 5, 5)]
 
 
 def test_the_first_refusal_is_the_answer():
-    kept = Kept(409)
+    kept = Kept(204, 409)
     sent = run(bodies.in_pieces(kept), scope(30), parts(15, 15))
-    assert len(kept.calls) == 1
+    assert len(kept.calls) == 2
     assert sent[0]["status"] == 409
+
+
+@pytest.mark.parametrize("more", [{}, {"upload_checksum": "sha256 x"}], ids=["plain", "checksum"])
+def test_a_part_that_is_not_wanted_is_refused_before_it_is_read(more):
+    waiting = parts(15, 15)
+    sent = run(bodies.in_pieces(refusing := Kept(413)), scope(30, **more), waiting)
+    assert (refusing.calls, refusing.left, sent[0]["status"]) == ([(100, 0, 0)], [30], 413)
+    assert len(waiting) == 2
+
+
+def test_a_part_with_a_checksum_goes_through_whole_once_it_is_wanted():
+    kept = Kept()
+    run(bodies.in_pieces(kept), scope(30, upload_checksum="sha256 x"), parts(30))
+    assert kept.calls == [(100, 0, 0), (100, 30, 30)]
 
 
 @pytest.mark.parametrize(
     "request_",
-    [scope(9), scope(30, upload_checksum="sha256 x"), scope(30, method="POST"), scope(30, path="/api/v1/projects")],
+    [scope(9), scope(30, method="POST"), scope(30, path="/api/v1/projects")],
 )
 def test_all_else_goes_through_whole(request_):
     kept = Kept()

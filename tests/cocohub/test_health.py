@@ -122,7 +122,7 @@ def test_bucket_that_is_not_there(settings, silent):
 
 
 def test_workers_that_are_not_there():
-    with pytest.raises(Unwell, match="No worker answers for exports, imports, insights, thumbnails"):
+    with pytest.raises(Unwell, match="No worker answers for exports, imports, insights, sweeps, thumbnails"):
         parts.workers()
 
 

@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from accounts import context
 from accounts.errors import Conflict, Forbidden, NotFound, ServiceError
+from cocohub import serving
 from projects import claims, jobs
 from projects.models import Task
 from tests import factories
@@ -449,6 +450,31 @@ def test_the_sweeper_rings_for_what_nobody_answers(project, rung):
     assert keys == {str(task.pk) for task in (unpublished, unanswered, dead, due)}
     assert not keys & {str(task.pk) for task in (just_rung, alive, resting, over)}
     assert jobs.sweep() == 0
+
+
+def test_the_sweeper_rings_at_once_for_a_worker_that_died_soon_after_it_was_rung_for(project, rung):
+    """And once: until somebody is taken for lost again."""
+    task = factories.make_task(project, Task.Kind.DELETE_PROJECT)
+    abandon(task, attempt=1, published_at=now() - timedelta(seconds=2), lease_until=now() - timedelta(seconds=1))
+    assert jobs.sweep() == 1
+    assert jobs.sweep() == 0
+
+
+def test_a_dead_workers_task_is_running_again_within_half_a_minute(settings):
+    """In the worst case: the lease was renewed just before, and the sweeper had just looked."""
+    assert settings.TASK_LEASE_SECONDS + settings.TASK_SWEEP_SECONDS <= 25
+    assert timedelta(seconds=settings.TASK_LEASE_SECONDS) == claims.LEASE
+    beat = settings.CELERY_BEAT_SCHEDULE["re-publish waiting and abandoned tasks"]
+    assert beat["schedule"] == settings.TASK_SWEEP_SECONDS
+
+
+def test_every_worker_sweeps(settings):
+    """What is left behind in one queue does not wait for the work of another."""
+    route = settings.CELERY_TASK_ROUTES["projects.tasks.sweep"]["queue"]
+    assert route not in {"imports", "thumbnails", "insights", "exports"}
+    assert route in serving.QUEUES.split(",")
+    dockerfile = (settings.BASE_DIR / "Dockerfile").read_text()
+    assert f"-Q $QUEUES,{route} " in dockerfile
 
 
 def test_the_sweeper_ends_the_hopeless(project, rung):

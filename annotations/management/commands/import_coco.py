@@ -160,8 +160,8 @@ class Command(ServiceCommand):
             f"changed: {result['images_changed']:,} and {result['annotations_changed']:,}"
         )
         self.stdout.write(
-            f"  pictures: {result['pictures']:,} stored, {result['images_missing']:,} missing, "
-            f"{result['images_broken']:,} broken"
+            f"  pictures: {result['pictures']:,} files for {result['images_with_picture']:,} images; "
+            f"{result['images_missing']:,} missing, {result['images_broken']:,} broken"
         )
         self.stdout.write(
             f"  flaws: {result['quarantined']:,} left out, {result['repaired']:,} repaired; report: {result['report']}"
