@@ -1,11 +1,12 @@
 # One image, three roles: `docker build --target api|worker|beat .`
-FROM python:3.13-slim-bookworm AS build
+# The version is pinned to the patch; raise both lines together.
+FROM python:3.13.5-slim-bookworm AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 RUN python -m venv /venv
 COPY requirements.txt /tmp/requirements.txt
 RUN /venv/bin/pip install --require-hashes -r /tmp/requirements.txt
 
-FROM python:3.13-slim-bookworm AS base
+FROM python:3.13.5-slim-bookworm AS base
 ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
     COCOHUB_ENV=production COCOHUB_EMBEDDED=0 COCOHUB_HOME=/var/lib/cocohub
 RUN useradd --system --uid 10001 --home-dir /var/lib/cocohub --create-home cocohub
@@ -36,4 +37,5 @@ HEALTHCHECK --interval=30s --timeout=15s --start-period=30s \
 CMD ["sh", "-c", "exec celery -A cocohub worker -Q $QUEUES,sweeps -c $CONCURRENCY -l info --without-gossip --without-mingle"]
 
 FROM base AS beat
+HEALTHCHECK --interval=60s --timeout=20s --start-period=60s CMD python manage.py check_health beat
 CMD ["celery", "-A", "cocohub", "beat", "-l", "info", "--pidfile="]

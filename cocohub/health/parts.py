@@ -21,6 +21,7 @@ from django.utils import timezone
 
 from accounts.errors import ServiceError
 from cocohub import celery_app
+from cocohub.health import beating
 from exports import connecting
 from exports.cvat import checking
 from exports.cvat.account import Timeouts
@@ -128,6 +129,19 @@ def workers() -> dict[str, Any]:
     return {"workers": serving}
 
 
+def beat() -> dict[str, Any]:
+    """Beat sends what is due; without it nothing is taken over from a dead worker, and nothing is cleaned up."""
+    try:
+        ago = beating.seconds_ago()
+    except redis.RedisError as error:
+        raise Unwell(f"Whether beat lives cannot be asked: {_first_line(error)}") from error
+    if ago is None:
+        raise Unwell("Beat has sent nothing yet. Is `celery -A cocohub beat` running?")
+    if ago > max(30.0, 3 * settings.TASK_SWEEP_SECONDS):
+        raise Unwell(f"Beat has sent nothing for {ago:,.0f} seconds. Is `celery -A cocohub beat` running?")
+    return {"seconds_ago": round(ago, 1)}
+
+
 def queues() -> dict[str, Any]:
     """How many jobs of each kind wait and run, and for how many seconds the oldest has waited."""
     now = timezone.now()
@@ -163,4 +177,4 @@ def _first_line(error: Exception) -> str:
 
 Look = Callable[[], dict[str, Any]]
 READY: dict[str, Look] = {"database": database, "redis": broker, "storage": storage}
-ALL: dict[str, Look] = {**READY, "workers": workers, "queues": queues, "cvat": cvat}
+ALL: dict[str, Look] = {**READY, "workers": workers, "beat": beat, "queues": queues, "cvat": cvat}

@@ -1,14 +1,17 @@
 """Whether each part is seen to be well, and each part's failure is seen and told plainly."""
 
+import json
 import socket
 import threading
 import time
 
 import pytest
+from django.core.cache import cache
+from django.core.management import CommandError, call_command
 from django.db.migrations.recorder import MigrationRecorder
 from django.test import Client
 
-from cocohub.health import looking, parts, views
+from cocohub.health import beating, looking, parts, views
 from cocohub.health.looking import Watch
 from cocohub.health.parts import Unwell
 
@@ -126,6 +129,31 @@ def test_workers_that_are_not_there():
         parts.workers()
 
 
+def test_beat_that_is_silent(settings):
+    with pytest.raises(Unwell, match="Beat has sent nothing yet"):
+        parts.beat()
+    beating.note()
+    assert 0 <= parts.beat()["seconds_ago"] < 5
+    cache.set(beating.KEY, time.time() - 100)
+    with pytest.raises(Unwell, match="Beat has sent nothing for 100 seconds"):
+        parts.beat()
+    settings.TASK_SWEEP_SECONDS = 60
+    assert parts.beat()["seconds_ago"] >= 100
+
+
+def test_health_as_a_command(capsys):
+    call_command("check_health", "database", "redis", "--json")
+    assert set(json.loads(capsys.readouterr().out)["parts"]) == {"database", "redis"}
+    with pytest.raises(SystemExit) as ended:
+        call_command("check_health", "workers", "database")
+    assert ended.value.code == 1
+    told = capsys.readouterr().out
+    assert "No worker answers" in told
+    assert "database" in told
+    with pytest.raises(CommandError, match="invalid choice"):
+        call_command("check_health", "everything")
+
+
 def test_cvat_that_is_not_set_up_or_not_there(settings):
     settings.CVAT_API_URL = ""
     assert parts.cvat() == {"configured": False}
@@ -182,7 +210,7 @@ def test_diagnosis_is_for_admins_and_tells_all(as_admin, as_owner):
     answer = as_admin.get(ALL)
     assert answer.status_code == 200
     told = answer.json()
-    assert set(told["parts"]) == {"database", "redis", "storage", "workers", "queues", "cvat"}
+    assert set(told["parts"]) == {"database", "redis", "storage", "workers", "beat", "queues", "cvat"}
     assert told["parts"]["database"]["ok"] is True
     assert told["parts"]["workers"]["ok"] is False
     assert told["status"] == "unwell"
