@@ -18,7 +18,7 @@ from accounts.errors import ServiceError
 from annotations import layouts
 from annotations.coco.document import opened
 from annotations.coco.images import ImageTable, read_images
-from annotations.coco.problems import CocoFileError, Problem
+from annotations.coco.problems import NoCocoFile, Problem
 from annotations.drafts import told_if_full
 from annotations.matching import match
 from annotations.one_file import FileToImport
@@ -32,6 +32,10 @@ MAX_BASE = 200  # bytes of a file name that every disk takes
 MAX_LISTED = 2_000_000  # objects below a prefix
 
 Check = Callable[[], None]
+
+
+class TooMuch(Exception):
+    """There is more JSON below a prefix than was to be looked at."""
 
 
 @dataclass
@@ -120,7 +124,7 @@ def stored(
     """What lies in storage under these keys. `name` is what the COCO file or zip was called."""
     with stored_pictures(images_key) as pictures:
         if key.endswith("/"):
-            with _below(key, pictures, split, splits, check) as material:
+            with below(key, pictures, split, splits, check) as material:
                 yield material
             return
         with storage.local_copy(key) as path, on_disk(path, name, pictures, split, splits, check) as material:
@@ -157,22 +161,32 @@ def on_disk(
             with archive.open(inner) as source:
                 _copy(source, paths[inner], check)
         plan = _overridden(layouts.plan(paths, paths.__getitem__, split=split), splits)
-        yield Material(files_of(plan, paths.__getitem__), plan, pictures or archive)
+        yield Material(files_of(plan, paths.__getitem__, archive.names), plan, pictures or archive)
 
 
 @contextmanager
-def _below(
-    prefix: str, pictures: PictureSource | None, split: str, splits: Mapping[str, str], check: Check
+def below(
+    prefix: str,
+    pictures: PictureSource | None,
+    split: str,
+    splits: Mapping[str, str],
+    check: Check,
+    limit: int | None = None,
 ) -> Iterator[Material]:
+    """COCO files and pictures below a prefix of storage. Raises TooMuch for more than `limit` bytes of JSON."""
     found = listing(prefix)
+    names = [name for name in found if name.lower().endswith(JSON_ENDINGS)]
+    if limit is not None and sum(default_storage.size(found[name]) for name in names) > limit:
+        raise TooMuch
     with ExitStack() as stack:
         paths: dict[str, Path] = {}
-        for name in [name for name in found if name.lower().endswith(JSON_ENDINGS)]:
+        for name in names:
             check()
             paths[name] = stack.enter_context(storage.local_copy(found[name]))
         plan = _overridden(layouts.plan(paths, paths.__getitem__, split=split), splits)
         beside = Stored({name: key for name, key in found.items() if looks_like_picture(name)})
-        yield Material(files_of(plan, paths.__getitem__), plan, pictures or (beside if beside.keys else None))
+        files = files_of(plan, paths.__getitem__, lambda: sorted(found))
+        yield Material(files, plan, pictures or (beside if beside.keys else None))
 
 
 def in_folder(root: Path, split: str, splits: Mapping[str, str]) -> Material:
@@ -183,7 +197,8 @@ def in_folder(root: Path, split: str, splits: Mapping[str, str]) -> Material:
         if path.name.endswith(JSON_ENDINGS) and path.is_file() and not path.name.startswith(".")
     ]
     plan = _overridden(layouts.plan(names, lambda name: root / name, split=split), splits)
-    return Material(files_of(plan, lambda name: root / name), plan, Folder(root))
+    pictures = Folder(root)
+    return Material(files_of(plan, lambda name: root / name, pictures.names), plan, pictures)
 
 
 def json_names(archive: Archive) -> list[str]:
@@ -210,11 +225,15 @@ def _overridden(plan: layouts.Plan, splits: Mapping[str, str]) -> layouts.Plan:
     return plan
 
 
-def files_of(plan: layouts.Plan, path_of: Callable[[str], Path]) -> list[FileToImport]:
-    """The plan's files. Raises CocoFileError, telling of each file that is none, if there is nothing to import."""
+def files_of(
+    plan: layouts.Plan, path_of: Callable[[str], Path], others: Callable[[], list[str]] = list
+) -> list[FileToImport]:
+    """The plan's files. Raises NoCocoFile, telling what is there instead, if there is nothing to import."""
     if not plan.files:
-        listed = "; ".join(f"{name}: {why}" for name, why in list(plan.passed_over.items())[:5]) or "no JSON file"
-        raise CocoFileError("no_coco_file", f"There is no COCO file to import ({listed}).")
+        listed = "; ".join(f"{name}: {why}" for name, why in list(plan.passed_over.items())[:5])
+        listed = listed or f"no JSON file; found: {', '.join(others()[:5]) or 'nothing of use'}"
+        wanted = "Expected a .json file such as annotations/instances_train.json."
+        raise NoCocoFile(f"There is no COCO file to import ({listed}). {wanted}")
     several = len(plan.files) > 1
     return [
         FileToImport(path_of(file.name), file.split, file.name if several else "", PurePosixPath(file.name).name)

@@ -17,7 +17,7 @@ from django.db import transaction
 
 from accounts.errors import Conflict, ServiceError, TooLarge
 from accounts.models import User
-from annotations import adding, machines, material, predictions
+from annotations import adding, machines, material, predictions, refusing
 from annotations.coco.problems import Problem
 from annotations.drafts import told_if_full
 from annotations.importing import Outcome, import_files
@@ -88,6 +88,7 @@ def start_import(
     running = _running(project, checksum)
     if running is not None:
         return running
+    _recognise(upload, wanted)
     with told_if_full():
         upload_uri, images_uri = _store_upload(project, upload)
     with transaction.atomic():
@@ -159,6 +160,25 @@ def _check_upload(upload: Upload, wanted: Wanted) -> None:
         )
 
 
+def _recognise(upload: Upload, wanted: Wanted) -> None:
+    """Refuse what a dry run would refuse, where looking takes little."""
+    if upload.images_key and not upload.images_key.endswith("/"):
+        refusing.refuse_unfit_pictures(upload.images_key)
+    if wanted.what is not What.COCO:
+        return
+    given = {"split": wanted.split, "splits": wanted.splits or {}}
+    if upload.file is None:
+        refusing.refuse_unfit_stored(upload.key, upload.name, **given)
+    else:
+        refusing.refuse_unfit(_path_of(upload.file), upload.name, **given)
+
+
+def _path_of(file: UploadedFile) -> Path:
+    if not isinstance(file, TemporaryUploadedFile):
+        raise TypeError("uploads lie on disk: settings.FILE_UPLOAD_HANDLERS says so")
+    return Path(file.temporary_file_path())
+
+
 def _checksum(upload: Upload, wanted: Wanted) -> str:
     """Of everything that makes this import what it is."""
     splits = "" if not wanted.splits else orjson.dumps(dict(wanted.splits), option=orjson.OPT_SORT_KEYS).decode()
@@ -205,10 +225,7 @@ def _sent(upload: Upload, wanted: Wanted, pictures: PictureSource | None) -> Ite
             found.pictures = pictures or found.pictures
             yield found
         return
-    if not isinstance(upload.file, TemporaryUploadedFile):
-        raise TypeError("uploads lie on disk: settings.FILE_UPLOAD_HANDLERS says so")
-    path = Path(upload.file.temporary_file_path())
-    with material.on_disk(path, upload.name, pictures, wanted.split, splits) as found:
+    with material.on_disk(_path_of(upload.file), upload.name, pictures, wanted.split, splits) as found:
         yield found
 
 

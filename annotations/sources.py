@@ -238,6 +238,10 @@ class Archive(PictureSource):
             return str(path)
         return None
 
+    def size(self, name: str) -> int:
+        """How many bytes an entry says that it has."""
+        return self._infos[name].file_size
+
     def files(self, ending: str) -> list[str]:
         """Names of all entries with this ending, sorted."""
         return sorted(name for name in self._infos if name.lower().endswith(ending))

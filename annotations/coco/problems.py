@@ -71,6 +71,15 @@ class CocoFileError(ServiceError):
         self.path = path
 
 
+class NoCocoFile(CocoFileError):
+    """Nothing of what was sent is a COCO file. That is seen before there is a job."""
+
+    status = HTTPStatus.BAD_REQUEST
+
+    def __init__(self, message: str) -> None:
+        super().__init__("no_coco_file", message)
+
+
 class Quarantine(Exception):
     """Raised inside a record's reader: the record is left out for this reason."""
 
