@@ -3,8 +3,6 @@
 The query language has no field for a box's relative place, so the cells of the heat map have no query.
 """
 
-# ruff: noqa: S608 - put together from constants of this package; every value is a parameter
-
 from collections.abc import Sequence
 
 from insights.metrics import passes
@@ -47,10 +45,7 @@ def _source(selection: Selection, metrics: Sequence[Metric], number: str) -> str
     if "width" in needed:
         columns += ["i.width", "i.height"]
         rows = f"annotations_annotation a JOIN i ON i.id = a.image_id WHERE {selection.of_project}"
-    # OFFSET 0 keeps the planner from copying an expression to every place where its value is used. The heat map uses
-    # each but once, and without it, it can be counted in parallel.
-    once = all(metric.name == "box_centres" for metric in metrics) and number is _FAST
-    return f"(SELECT {', '.join(columns)} FROM {rows}{'' if once else ' OFFSET 0'}) AS box"
+    return f"{passes.computed_once(columns, rows)} AS box"
 
 
 BOXES = Family("boxes", _measure)
@@ -59,14 +54,17 @@ CENTRES = Family("box_centres", _measure)
 
 
 def _cell(start: str, length: str, size: str) -> str:
-    """The cell of a box's centre; centres outside of the image count to the cell at the border.
+    """The cell of a box's centre, which for centres outside of the image is one beyond the border.
 
-    Whole numbers are divided, because numeric division takes several times as long. width_bucket keeps NULL, which
-    LEAST and GREATEST do not.
+    Whole numbers are divided, because numeric division takes several times as long.
     """
     centre = f"trunc((2 * {start} + {length}) * {CELLS // 2})"
-    edges = ", ".join(map(str, range(1, CELLS)))
-    return f"width_bucket({centre}::bigint / CASE WHEN {size} > 0 THEN {size} END, ARRAY[{edges}]::bigint[])"
+    return f"{centre}::bigint / CASE WHEN {size} > 0 THEN {size} END"
+
+
+def _within(cell: str) -> str:
+    """The cell at the border for one beyond it. width_bucket keeps NULL, which LEAST and GREATEST do not."""
+    return f"width_bucket({cell}, ARRAY[{', '.join(map(str, range(1, CELLS)))}]::bigint[])"
 
 
 def _centres(selection: Selection, rows: Rows) -> Grid:
@@ -114,7 +112,8 @@ METRICS = (
         "Centres of the boxes in the image: each image is cut into 32 columns and 32 rows. A centre outside of "
         "its image counts to the border.",
         "grid", "annotations", CENTRES, params={"cells": CELLS},
-        keys=(_cell("x", "w", "width"), _cell("y", "h", "height")), build=_centres,
+        keys=(_within("x"), _within("y")),
+        first={"x": _cell("x", "w", "width"), "y": _cell("y", "h", "height")}, build=_centres,
     ),
 )  # fmt: skip
 _NEEDED = {

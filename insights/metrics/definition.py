@@ -29,6 +29,8 @@ class Metric:
 
     `kind` names the shape of the result (`figures.KINDS`), `params` are the constants it counts by. A metric of a pass
     over binned values has `keys`, the SQL of its bins, and `build`, which makes the figures from (keys ..., number).
+    Where it is counted alone and has `first`, {name: SQL}, rows are counted by that before, and `keys`, which then name
+    these, are asked only for what is left.
     """
 
     name: str
@@ -40,4 +42,5 @@ class Metric:
     params: Mapping[str, Any] = field(default_factory=dict)
     keys: tuple[str, ...] = ()
     careful_keys: tuple[str, ...] = ()  # where `keys` fail on what is too large or no number
+    first: Mapping[str, str] = field(default_factory=dict)
     build: Callable[[Selection, Rows], Figures] | None = None

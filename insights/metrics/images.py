@@ -117,7 +117,8 @@ METRICS = (
     Metric(
         "annotations_per_image", "Annotations per image", "How many annotations, of every kind, an image has.",
         "histogram", "images", IMAGES, params={"edges": listed(ANNOTATIONS.edges)},
-        keys=(ANNOTATIONS.sql("i.annotation_count", "int"),), build=_annotations,
+        keys=(ANNOTATIONS.sql("annotation_count", "int"),), first={"annotation_count": "annotation_count"},
+        build=_annotations,
     ),
     Metric(
         "formats", "File formats", "Formats of the stored pictures, in upper case.", "bars", "images", IMAGES,

@@ -8,32 +8,40 @@ from insights.metrics.definition import BARS, Family, Metric
 from insights.metrics.figures import Figures
 from insights.metrics.selection import Selection
 
+# The pictures with most images first; of equals, in the order of what they are called. There may be as many as there
+# are images, so only those that are shown are looked at split by split.
 _LEAKS = """
-    , shared AS (
-        SELECT checksum FROM i WHERE checksum <> '' GROUP BY checksum HAVING min(split_id) <> max(split_id)
+    , leaks AS (
+        SELECT checksum, count(*) AS number, min(file_name) AS name FROM i WHERE checksum <> ''
+        GROUP BY checksum HAVING min(split_id) <> max(split_id)
+    ), shown AS MATERIALIZED (
+        SELECT checksum, number, COALESCE(NULLIF(name, ''), left(checksum, 12)) AS label FROM leaks
+    ), first AS MATERIALIZED (
+        SELECT * FROM shown ORDER BY number DESC, label COLLATE "C", checksum COLLATE "C" LIMIT %s
     )
-    SELECT checksum, s.name, count(*), min(file_name) FROM shared JOIN i USING (checksum)
-    JOIN assets_split s ON s.id = i.split_id GROUP BY checksum, s.name
-    UNION ALL SELECT '', '', count(*), '' FROM i
+    SELECT first.checksum, label, s.name, count(*) FROM first JOIN i USING (checksum)
+    JOIN assets_split s ON s.id = i.split_id GROUP BY first.checksum, label, s.name
+    UNION ALL SELECT '', '', '', COALESCE(sum(number), 0)::bigint FROM shown
+    UNION ALL SELECT NULL, '', '', count(*) FROM i
 """
 
 
 def _measure(selection: Selection, metrics: Sequence[Metric]) -> dict[str, Figures]:
+    rows = selection.rows(_LEAKS, [BARS])
     parts: dict[str, dict[str, int]] = {}
-    names: dict[str, str] = {}
-    total = 0
-    for checksum, split, number, file_name in selection.rows(_LEAKS):
-        if not checksum:
-            total = number
-            continue
-        parts.setdefault(checksum, {})[split] = number
-        names[checksum] = min(names.get(checksum, file_name or ""), file_name or "")
-    found = [(sum(splits.values()), names[key] or key[:12], key) for key, splits in parts.items()]
-    found.sort(key=lambda each: (-each[0], each[1]))
-    # There may be as many as there are images: queries are made for those that are shown.
-    asked = {key: selection.narrowed(Term("checksum", Is(key))) for _, _, key in found[:BARS]}
-    bars = [bar(label, number, asked.get(key), parts=parts[key]) for number, label, key in found]
-    return {"split_leakage": ranked(bars, "images", total)}
+    labels: dict[str, str] = {}
+    for checksum, label, split, number in rows:
+        if checksum:
+            parts.setdefault(checksum, {})[split] = number
+            labels[checksum] = label
+    total, leaked = (next(row[-1] for row in rows if row[0] == kind) for kind in (None, ""))
+    bars = [
+        bar(labels[key], sum(splits.values()), selection.narrowed(Term("checksum", Is(key))), parts=splits)
+        for key, splits in sorted(parts.items())
+    ]
+    figures = ranked(bars, "images", total)
+    figures["other"] = leaked - sum(each["count"] for each in bars)
+    return {"split_leakage": figures}
 
 
 METRICS = (

@@ -1,5 +1,7 @@
 """Metrics of annotations that need only plain columns: one pass."""
 
+from bisect import bisect_right
+from collections import Counter
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 
@@ -16,6 +18,8 @@ SMALL, LARGE = 32**2, 96**2
 SIZES = Scale((SMALL, LARGE), "area", of_objects=True)
 SIZE_NAMES = ("small", "medium", "large")
 SQUARE_SIDES = Scale(powers(4, 0, 13), "area", shown=lambda edge: edge.sqrt(), suffix=" px", of_objects=True)
+# Of both at once, so that areas are put into bins once.
+_AREAS = Scale(tuple(sorted({*SIZES.edges, *SQUARE_SIDES.edges})), "area")
 SCORES = Scale(tuple(str(Decimal(step) / 20) for step in range(21)), "score", of_objects=True)
 
 
@@ -26,8 +30,18 @@ def _measure(selection: Selection, metrics: Sequence[Metric]) -> dict[str, Figur
 OBJECTS = Family("objects", _measure)
 
 
+def _rebinned(scale: Scale, rows: Rows) -> Rows:
+    """Rows of (bin of _AREAS, number) as rows of (bin of the scale, number)."""
+    counts: Counter[int | None] = Counter()
+    for number, count in rows:
+        low = None if number is None else _AREAS.range_of(number)[0]
+        place = number if low is None else bisect_right(scale.edges, low)
+        counts[place] += count
+    return list(counts.items())
+
+
 def _sizes(selection: Selection, rows: Rows) -> Bars:
-    counts = {number: count for number, count in rows}
+    counts = dict(_rebinned(SIZES, rows))
     missing = SIZES.missing(selection, counts.pop(None, 0))
     total = sum(counts.values()) + missing["count"]
     bars = [bar(name, counts.get(n, 0), SIZES.q(selection, n)) for n, name in enumerate(SIZE_NAMES)]
@@ -57,19 +71,23 @@ def _hist(scale: Scale, axis: str) -> Callable[[Selection, Rows], Figures]:
     return histogram(scale, "annotations", axis)
 
 
+def _areas(selection: Selection, rows: Rows) -> Figures:
+    build = _hist(SQUARE_SIDES, "square root of the area (pixels)")
+    return build(selection, _rebinned(SQUARE_SIDES, rows))
+
+
 METRICS = (
     Metric(
         "object_sizes", "Object sizes, as COCO counts them",
         "By the annotation's `area` in square pixels: small below 32 x 32, large from 96 x 96, medium between.",
-        "bars", "annotations", OBJECTS, params={"edges": [SMALL, LARGE]}, keys=(SIZES.whole_sql("a.area"),),
-        careful_keys=(SIZES.sql("a.area"),), build=_sizes,
+        "bars", "annotations", OBJECTS, params={"edges": [SMALL, LARGE]}, keys=(_AREAS.whole_sql("a.area"),),
+        careful_keys=(_AREAS.sql("a.area"),), build=_sizes,
     ),
     Metric(
         "object_areas", "Object sizes",
         "Square root of the annotation's `area`: the side, in pixels, of a square as large as the object.",
         "histogram", "annotations", OBJECTS, params={"edges": [2.0**k for k in range(14)]},
-        keys=(SQUARE_SIDES.whole_sql("a.area"),), careful_keys=(SQUARE_SIDES.sql("a.area"),),
-        build=_hist(SQUARE_SIDES, "square root of the area (pixels)"),
+        keys=(_AREAS.whole_sql("a.area"),), careful_keys=(_AREAS.sql("a.area"),), build=_areas,
     ),
     Metric(
         "origin", "Made by people and by machines", "How many annotations people made, and how many machines.",

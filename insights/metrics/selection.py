@@ -63,6 +63,16 @@ class Selection:
             cursor.execute(*self._whole(sql, params))
             return cursor.fetchall()
 
+    def rows_of_one_process(self, sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """As `rows`, without workers: for what each of them would do nearly all of. Inside a transaction."""
+        with connection.cursor() as cursor:
+            setting = "max_parallel_workers_per_gather"
+            cursor.execute("SELECT current_setting(%s), set_config(%s, '0', true)", [setting, setting])
+            before = cursor.fetchone()[0]
+            rows = self.rows(sql, params)
+            cursor.execute("SELECT set_config(%s, %s, true)", [setting, before])
+        return rows
+
     def stream(self, sql: str, params: Sequence[Any] = (), *, at_once: int = 2_000) -> Iterator[tuple[Any, ...]]:
         """As `rows`, for more than should be in memory; inside a transaction."""
         with connection.chunked_cursor() as cursor:

@@ -21,7 +21,8 @@ _NAMES = """
     FROM {tables}, LATERAL (SELECT DISTINCT unnest({column}) AS name) AS names WHERE {where} AND {column} <> '{{}}'
     GROUP BY name
     UNION ALL
-    SELECT NULL, count(*), count(*) FILTER (WHERE COALESCE({column}, '{{}}') = '{{}}') FROM {tables} WHERE {where}
+    SELECT NULL, number, number - (SELECT count(*) FROM {tables} WHERE {where} AND {column} <> '{{}}')
+    FROM (SELECT count(*) AS number FROM {tables} WHERE {where}) AS whole
 """
 # The same of images, which have their own issues and those of their annotations.
 _IMAGE_ISSUES = """
