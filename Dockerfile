@@ -27,7 +27,7 @@ FROM base AS api
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s \
     CMD python -c "import urllib.request as u; u.urlopen(u.Request('http://127.0.0.1:8000/api/v1/health/ready', headers={'Host': '127.0.0.1', 'X-Forwarded-Proto': 'https'}), timeout=4)"
-CMD ["uvicorn", "cocohub.asgi:application", "--host", "0.0.0.0", "--port", "8000", "--workers", "2", "--lifespan", "off"]
+CMD ["uvicorn", "cocohub.asgi:application", "--host", "0.0.0.0", "--port", "8000", "--workers", "2", "--no-proxy-headers", "--lifespan", "off"]
 
 FROM base AS worker
 # Queues scale alone: run several of these, each with the queues that it is to serve. All of them serve `sweeps`.

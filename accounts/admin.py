@@ -8,8 +8,15 @@ from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
+from rest_framework_simplejwt.token_blacklist import admin as _registers  # noqa: F401 - what is taken away below
 from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
-from unfold.forms import AdminPasswordChangeForm, AuthenticationForm, UserChangeForm, UserCreationForm
+from unfold.forms import (
+    AdminOwnPasswordChangeForm,
+    AdminPasswordChangeForm,
+    AuthenticationForm,
+    UserChangeForm,
+    UserCreationForm,
+)
 
 from accounts import services, throttling
 from accounts.admin_base import ServiceAdmin
@@ -26,14 +33,27 @@ class LoginForm(AuthenticationForm):
     def clean(self) -> dict[str, Any]:
         """Refuse bursts before any password is looked at."""
         try:
-            throttling.check(
-                "login",
-                address=throttling.address_of(self.request),
-                email=self.cleaned_data.get("username", ""),
-            )
+            with services.trying(self.request, self.cleaned_data.get("username", "")):
+                return super().clean()
         except TooManyRequests as refusal:
             raise ValidationError(refusal.message) from refusal
-        return super().clean()
+
+
+class OwnPasswordForm(AdminOwnPasswordChangeForm):
+    """One's own password, changed by the service: every token ends, and this browser stays."""
+
+    def clean_old_password(self) -> str:
+        """Limited like log-ins: whoever sits at an open browser must not try one after the other."""
+        try:
+            throttling.check("login", password_of=str(self.user.pk))
+        except TooManyRequests as refusal:
+            raise ValidationError(refusal.message) from refusal
+        return super().clean_old_password()
+
+    def save(self, commit: bool = True) -> User:
+        """Store it. Django then renews the session of this browser."""
+        services.set_own_password(user=self.user, new=self.cleaned_data["new_password1"])
+        return self.user
 
 
 admin.site.login_form = LoginForm

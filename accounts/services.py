@@ -1,6 +1,8 @@
 """Everything that changes who may log in, and how."""
 
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +15,7 @@ from django.db.models import F, ProtectedError
 from django.http import HttpRequest
 
 from accounts import throttling, tokens, trail
+from accounts.addresses import address_of
 from accounts.errors import Conflict, Forbidden, NotFound, ServiceError, Unauthorized
 from accounts.models import User
 from accounts.tokens import Pair
@@ -34,14 +37,32 @@ def login(*, email: str, password: str, request: HttpRequest) -> Login:
 
     Raises Unauthorized, with one text and after the same time whatever was wrong, or TooManyRequests.
     """
-    throttling.check("login", address=throttling.address_of(request), email=email)
-    user = authenticate(request, username=email, password=password)
-    if not isinstance(user, User):
-        raise Unauthorized(WRONG_CREDENTIALS)
+    with trying(request, email):
+        user = authenticate(request, username=email, password=password)
+        if not isinstance(user, User):
+            raise Unauthorized(WRONG_CREDENTIALS)
     with transaction.atomic():
         # As the admin's login does: sets last_login and leaves an audit line (accounts.apps).
         user_logged_in.send(sender=User, request=request, user=user)
         return Login(user, tokens.issue(user))
+
+
+@contextmanager
+def trying(request: HttpRequest, email: str) -> Iterator[None]:
+    """One try to log in, at whichever door: raises TooManyRequests before anything is looked at; counts failures.
+
+    What is raised inside is a failure.
+    """
+    address = address_of(request)
+    who = throttling.people(address, email)
+    throttling.check_failures("login-failures", **who)
+    throttling.check("login", **who)
+    try:
+        yield
+    except Exception:
+        throttling.fail("login-failures", **who)
+        raise
+    throttling.make_familiar(address, email)
 
 
 def refresh(*, refresh: str) -> Pair:
@@ -73,9 +94,17 @@ def change_password(*, user: User, current: str, new: str) -> Pair:
     if not user.check_password(current):
         raise ServiceError("This is not your password.", fields={"current_password": ["This is not your password."]})
     _check_password(new, user, field="new_password")
-    _replace_password(user, new)
-    trail.record(user, "auth.password_changed")
+    set_own_password(user=user, new=new)
     return tokens.issue(user)
+
+
+@transaction.atomic
+def set_own_password(*, user: User, new: str) -> None:
+    """Store a password that has been checked; all of the user's sessions end."""
+    user.set_password(new)
+    user.save(update_fields=["password"])
+    _end_all_sessions(user)
+    trail.record(user, "auth.password_changed")
 
 
 @transaction.atomic
@@ -145,6 +174,13 @@ def end_sessions_after_new_password(*, user: User, target: User) -> None:
 
 
 @transaction.atomic
+def end_sessions_by_command(*, target: User) -> None:
+    """The same for who runs the installation and has given the password on its command line."""
+    _end_all_sessions(target)
+    trail.record(None, "user.password_set", target=target.email)
+
+
+@transaction.atomic
 def delete_user(*, user: User, target: User) -> None:
     """Delete a user who owns no project. For global admins."""
     _require_admin(user)
@@ -177,12 +213,6 @@ def _check_password(password: str, user: User, *, field: str) -> None:
         validate_password(password, user)
     except ValidationError as error:
         raise ServiceError("This password will not do.", fields={field: list(error.messages)}) from error
-
-
-def _replace_password(user: User, password: str) -> None:
-    user.set_password(password)
-    user.save(update_fields=["password"])
-    _end_all_sessions(user)
 
 
 def _end_all_sessions(user: User) -> None:

@@ -3,58 +3,145 @@
 import hashlib
 import logging
 import time
+from ipaddress import IPv6Address, ip_address
+from typing import Any
 
 from django.core.cache import cache
-from django.http import HttpRequest
+from django.core.cache.backends.locmem import LocMemCache
 from django.utils.translation import gettext as _
 from redis.exceptions import RedisError
+from rest_framework.request import Request
 from rest_framework.settings import api_settings
 from rest_framework.throttling import BaseThrottle
 
+from accounts.addresses import address_of
 from accounts.errors import TooManyRequests
 
 logger = logging.getLogger(__name__)
 
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+FAMILIAR_SECONDS = 30 * 86_400  # an address from which somebody has logged in counts so long as theirs
+PAUSE = 5.0  # seconds in which a cache that did not answer is not asked again
+
+# Counts for this process alone while the cache is down: limits then are looser, but there are some.
+_local = LocMemCache("throttling", {})
+_down_until = 0.0
 
 
 def check(scope: str, **who: str) -> None:
     """Count one try for each of `who` (`address="10.0.0.1", email="a@b.c"`).
 
     Raises TooManyRequests if one of them tried more often than the rate of the scope (`20/min`) allows. Tries are
-    counted in windows of one period each. With the cache down nobody is refused, so that people can still log in.
+    counted in windows of one period each; a rate of 0 is no limit. With the cache down each process counts by itself,
+    so that people can still log in, and nobody can try for ever.
     """
     allowed, period = _rate(scope)
-    now = time.time()
-    try:
-        tries = [_count(f"tries:{scope}:{kind}:{_digest(name)}", now, period) for kind, name in who.items()]
-    except (RedisError, OSError):
-        logger.exception("The cache does not answer; %s is not limited.", scope)
-        return
-    if max(tries, default=0) > allowed:
+    if allowed:
+        now = time.time()
+        tries = [_count(_key(scope, kind, name, now, period), period) for kind, name in who.items()]
+        _refuse_above(allowed, max(tries, default=0), now, period)
+
+
+def check_failures(scope: str, **who: str) -> None:
+    """The same for what `fail` has counted, without counting one more."""
+    allowed, period = _rate(scope)
+    if allowed:
+        now = time.time()
+        failures = [_read(_key(scope, kind, name, now, period)) for kind, name in who.items()]
+        _refuse_above(allowed - 1, max(failures, default=0), now, period)
+
+
+def fail(scope: str, **who: str) -> None:
+    """Count one failure for each of `who`."""
+    allowed, period = _rate(scope)
+    if allowed:
+        now = time.time()
+        for kind, name in who.items():
+            _count(_key(scope, kind, name, now, period), period)
+
+
+def people(address: str, email: str) -> dict[str, str]:
+    """Under which names the tries of one log-in are counted: the address, and the email.
+
+    From an address that the owner of the email has logged in from, the email's tries are counted apart. So nobody can
+    lock somebody out from elsewhere by trying wrong passwords.
+    """
+    known = _do("get", f"familiar:{_digest(email)}:{_digest(_network(address))}")
+    return {"address": _network(address), "email": f"{email} at {_network(address)}" if known else email}
+
+
+def make_familiar(address: str, email: str) -> None:
+    """Remember that the owner of the email logs in from this address."""
+    _do("set", f"familiar:{_digest(email)}:{_digest(_network(address))}", 1, FAMILIAR_SECONDS)
+
+
+class CallThrottle(BaseThrottle):
+    """Calls of the API: by user, or by address where no user is known."""
+
+    def allow_request(self, request: Request, view: Any) -> bool:
+        """Count the call; raises TooManyRequests."""
+        if request.user is not None and request.user.is_authenticated:
+            check("user", user=str(request.user.pk))
+        else:
+            check("address", address=_network(address_of(request._request)))
+        return True
+
+
+def forget() -> None:
+    """Forget what this process has counted by itself, and that the cache did not answer."""
+    global _down_until
+    _local.clear()
+    _down_until = 0.0
+
+
+def _refuse_above(allowed: int, tries: int, now: float, period: int) -> None:
+    if tries > allowed:
         wait = int(period - now % period) + 1
         raise TooManyRequests(
             _("Too many tries. Try again in %(seconds)d seconds.") % {"seconds": wait}, retry_after=wait
         )
 
 
-def address_of(request: HttpRequest) -> str:
-    """The client's address, as far as NUM_PROXIES lets the proxies be believed."""
-    return BaseThrottle().get_ident(request) or ""  # type: ignore[arg-type]
-
-
 def _rate(scope: str) -> tuple[int, int]:
     allowed, _slash, period = str(api_settings.DEFAULT_THROTTLE_RATES[scope]).partition("/")
-    return int(allowed), SECONDS[period[0]]
+    return int(allowed), SECONDS[(period or "m")[0]]
 
 
-def _count(key: str, now: float, period: int) -> int:
-    key = f"{key}:{int(now // period)}"
-    cache.add(key, 0, timeout=period + 1)
+def _key(scope: str, kind: str, name: str, now: float, period: int) -> str:
+    return f"tries:{scope}:{kind}:{_digest(name)}:{int(now // period)}"
+
+
+def _count(key: str, period: int) -> int:
     try:
-        return cache.incr(key)
-    except ValueError:  # it ran out in between
-        return 1
+        return int(_do("incr", key))
+    except ValueError:  # the first of its window
+        return 1 if _do("add", key, 1, period + 1) else int(_do("incr", key))
+
+
+def _read(key: str) -> int:
+    return int(_do("get", key) or 0)
+
+
+def _do(what: str, *arguments: Any) -> Any:
+    global _down_until
+    if time.monotonic() >= _down_until:
+        try:
+            return getattr(cache, what)(*arguments)
+        except (RedisError, OSError):
+            _down_until = time.monotonic() + PAUSE
+            logger.exception("The cache does not answer; tries are counted in this process alone.")
+    return getattr(_local, what)(*arguments)
+
+
+def _network(address: str) -> str:
+    """What one client can choose its addresses from: of IPv6 a /64."""
+    try:
+        found = ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(found, IPv6Address):
+        return str(found.ipv4_mapped) if found.ipv4_mapped else str(IPv6Address(int(found) >> 64 << 64))
+    return address
 
 
 def _digest(name: str) -> str:

@@ -36,6 +36,7 @@ def media(request: HttpRequest, signed: str) -> HttpResponseBase:
     )
     response["X-Content-Type-Options"] = "nosniff"
     response["Content-Security-Policy"] = "default-src 'none'; sandbox"
-    response["Cross-Origin-Resource-Policy"] = "same-origin"
+    # Web applications of the allowed origins show pictures too; the signed link is the permission.
+    response["Cross-Origin-Resource-Policy"] = "cross-origin" if settings.CORS_ALLOWED_ORIGINS else "same-origin"
     response["Cache-Control"] = f"private, max-age={settings.MEDIA_LINK_SECONDS}, immutable"
     return response

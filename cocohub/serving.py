@@ -19,7 +19,8 @@ def commands(host: str, port: int, workers: int) -> dict[str, list[str]]:
     celery = [python, "-m", "celery", "-A", "cocohub"]
     return {
         "web": [python, "-m", "uvicorn", "cocohub.asgi:application", "--host", host, "--port", str(port),
-                "--log-level", "warning", "--lifespan", "off", "--timeout-graceful-shutdown", "5"],
+                "--log-level", "warning", "--no-proxy-headers", "--lifespan", "off",
+                "--timeout-graceful-shutdown", "5"],
         "worker": [*celery, "worker", "-Q", QUEUES, "-c", str(workers), "-l", "warning", "--without-gossip",
                    "--without-mingle"],
         "beat": [*celery, "beat", "-l", "warning", "--pidfile="],

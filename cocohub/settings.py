@@ -4,6 +4,7 @@ With nothing set, an embedded PostgreSQL and Redis and local storage below `COCO
 newcomer. `COCOHUB_ENV=production` refuses to start on values that are unsafe there. `.env.example` explains each name.
 """
 
+import re
 import secrets
 from datetime import timedelta
 from pathlib import Path
@@ -14,6 +15,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.templatetags.static import static
 
 import cocohub.embedded as embedded
+from accounts.addresses import networks
 from cocohub.environment import Environment
 
 VERSION = "0.1.0"  # as pyproject.toml has it
@@ -72,6 +74,7 @@ INSTALLED_APPS = [
     "unfold",
     "unfold.contrib.filters",
     "django.contrib.admin",
+    "accounts",  # before Django's, whose `changepassword` it replaces
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.humanize",
@@ -87,7 +90,6 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "rest_framework",
     "rest_framework_simplejwt.token_blacklist",
-    "accounts",
     "projects",
     "assets",
     "annotations",
@@ -100,7 +102,7 @@ MIDDLEWARE = [
     "django_prometheus.middleware.PrometheusBeforeMiddleware",
     "cocohub.middleware.RequestIdMiddleware",
     "django.middleware.security.SecurityMiddleware",
-    "cocohub.workplace.csp.ContentSecurityPolicyMiddleware",
+    "cocohub.headers.BrowserHeadersMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "corsheaders.middleware.CorsMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -159,7 +161,12 @@ if not 0 < DATABASE_POOL_TIMEOUT < float("inf"):
     raise ImproperlyConfigured(f"DATABASE_POOL_TIMEOUT is {DATABASE_POOL_TIMEOUT}; expected seconds, more than 0.")
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 CACHES = {
-    "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL},
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": REDIS_URL,
+        # Every call of the API counts there: a Redis that does not answer must not keep them all.
+        "OPTIONS": {"socket_timeout": 2, "socket_connect_timeout": 2},
+    },
     # Of each process: what queries found at a revision (annotations/remembering.py), at most 8 KB each.
     "memory": {
         "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
@@ -320,6 +327,23 @@ AUTH_PASSWORD_VALIDATORS = [
         "NumericPasswordValidator",
     )
 ]
+# So many (per s, min, h or d; 0: no limit) and no more, each per user or email, and per address.
+RATES = {
+    "login": env.str("LOGIN_RATE", default="20/min"),
+    "login-failures": env.str("LOGIN_FAILURE_RATE", default="50/h"),
+    "member-misses": env.str("MEMBER_MISS_RATE", default="20/h"),
+    "user": env.str("API_USER_RATE", default="6000/min"),
+    "address": env.str("API_ADDRESS_RATE", default="600/min"),
+}
+for _name, _value in RATES.items():
+    if not re.fullmatch(r"0|[0-9]{1,9}/(s|sec|min|m|h|hour|d|day)", _value):
+        raise ImproperlyConfigured(f"The rate of {_name} is {_value!r}; expected a rate such as 20/min, or 0.")
+# Proxies in front of us (addresses, networks, or `unix`), which alone are believed when they say for whom they ask.
+TRUSTED_PROXIES = env.list("TRUSTED_PROXIES", default=[])
+try:
+    networks(tuple(TRUSTED_PROXIES))
+except ValueError as _error:
+    raise ImproperlyConfigured(f"TRUSTED_PROXIES: {_error}; expected addresses and networks (10.0.0.0/8).") from _error
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.api.authentication.BearerAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
@@ -329,8 +353,8 @@ REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "URL_FORMAT_OVERRIDE": None,  # `?format=` is ours: reports as CSV
     "EXCEPTION_HANDLER": "cocohub.errors.exception_handler",
-    "DEFAULT_THROTTLE_RATES": {"login": env.str("LOGIN_RATE", default="20/min")},
-    "NUM_PROXIES": env.int("NUM_PROXIES", default=0),
+    "DEFAULT_THROTTLE_CLASSES": ["accounts.throttling.CallThrottle"],
+    "DEFAULT_THROTTLE_RATES": RATES,
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }
@@ -375,8 +399,12 @@ CORS_ALLOW_HEADERS = [*default_headers, "if-match", "idempotency-key", "last-eve
 CORS_EXPOSE_HEADERS = ["location", "etag", "x-request-id", "retry-after", "upload-expires", "tus-version", *TUS_HEADERS]
 
 # --- Browser security -----------------------------------------------------------------------------------------------
-SESSION_COOKIE_HTTPONLY = True
-SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PRODUCTION
+SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = LANGUAGE_COOKIE_SECURE = PRODUCTION
+if PRODUCTION:  # with this prefix browsers take them from this very host alone, and over TLS alone
+    SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = "__Host-session", "__Host-csrf"
+SESSION_COOKIE_AGE = env.int("SESSION_HOURS", default=14 * 24) * 3600
+LANGUAGE_COOKIE_HTTPONLY, LANGUAGE_COOKIE_SAMESITE = True, "Lax"
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", default=PRODUCTION)
 SECURE_HSTS_SECONDS = env.int("SECURE_HSTS_SECONDS", default=31_536_000 if PRODUCTION else 0)
@@ -384,6 +412,7 @@ SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = PRODUCTION
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 CSRF_FAILURE_VIEW = "cocohub.errors.csrf_failure"
 if env.bool("BEHIND_HTTPS_PROXY", default=False):
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")

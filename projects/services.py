@@ -7,6 +7,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
+from accounts import throttling
 from accounts.errors import Conflict, Forbidden, NotFound, ServiceError, StaleEdit
 from accounts.models import User
 from projects import audit, jobs, policies
@@ -78,7 +79,7 @@ def add_member(*, user: User, project: Project, email: str, role: Role) -> Membe
     """Take a user into the team. For managers. Raises Conflict if the user is in it already."""
     policies.require(user, Role.MANAGER, project)
     _check_grant(role)
-    member = _find_user(email)
+    member = _find_user(user, email)
     membership, created = Membership.objects.get_or_create(project=project, user=member, defaults={"role": role})
     if not created:
         text = f"{member.email} is in this project already, as {membership.role_name}."
@@ -129,7 +130,7 @@ def transfer_ownership(*, user: User, project: Project, email: str) -> Membershi
     """Make another user the owner; the one before becomes a manager. For the owner."""
     policies.require(user, Role.OWNER, project)
     project = Project.objects.select_for_update(of=("self",)).select_related("owner").get(pk=project.pk)
-    heir, before = _find_user(email), project.owner
+    heir, before = _find_user(user, email), project.owner
     if heir == before:
         raise Conflict(f"{heir.email} owns this project already.")
     Membership.objects.filter(project=project, role=Role.OWNER).update(role=Role.MANAGER)
@@ -174,12 +175,15 @@ def _messages(errors: Mapping[str, list[Any]]) -> dict[str, list[str]]:
     return {name: [str(text) for text in texts] for name, texts in errors.items()}
 
 
-def _find_user(email: str) -> User:
+def _find_user(user: User, email: str) -> User:
+    """Whom this email is of. Who asks for many that are nobody's is stopped: it is no way to find out who is there."""
+    throttling.check_failures("member-misses", user=str(user.pk))
     try:
         found = User.objects.get_by_natural_key(email.strip())
     except User.DoesNotExist:
         found = None
     if found is None or not found.is_active:
+        throttling.fail("member-misses", user=str(user.pk))
         text = f"No active user has the email {email[:254]!r}."
         raise ServiceError(text, fields={"email": [text]})
     return found

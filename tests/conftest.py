@@ -18,7 +18,7 @@ from django.conf import settings as django_settings
 from django.db import connection
 from rest_framework.test import APIClient
 
-from accounts import tokens
+from accounts import throttling, tokens
 from accounts.models import User
 from cocohub import embedded
 from projects import claims, jobs
@@ -41,6 +41,7 @@ def surroundings(settings, tmp_path):
         **settings.STORAGES,
         "default": {**storage, "OPTIONS": {**storage.get("OPTIONS", {}), "location": str(tmp_path / "storage")}},
     }
+    throttling.forget()
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 

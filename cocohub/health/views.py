@@ -29,6 +29,7 @@ class LiveView(APIView):
     schema = ApiSchema()
     authentication_classes = ()
     permission_classes = ()
+    throttle_classes = ()
 
     @extend_schema(auth=[], responses={200: OpenApiResponse(OpenApiTypes.OBJECT, "It answers.")})
     def get(self, request: Request) -> Response:
@@ -43,6 +44,7 @@ class ReadyView(APIView):
     schema = ApiSchema()
     authentication_classes = ()
     permission_classes = ()
+    throttle_classes = ()
 
     @extend_schema(
         auth=[],

@@ -226,6 +226,7 @@ class CvatDeliveryView(GenericAPIView[Any]):
     schema = ApiSchema()
     authentication_classes = ()
     permission_classes = ()
+    throttle_classes = ()
     parser_classes = (AnyBody,)
     pagination_class = None
 

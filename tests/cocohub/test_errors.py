@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import re
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -476,7 +477,10 @@ def test_the_schema_describes_errors_tokens_and_pages(client, db):
 def test_the_docs_can_be_browsed(client, db, address):
     answer = client.get(address)
     assert answer.status_code == 200
-    assert b"schema" in answer.content
+    text = answer.content.decode()
+    assert "schema" in text + client.get(f"{address}?script=").content.decode()
+    assert "://" not in re.sub(r'href="/[^"]*"', "", text)  # nothing is loaded from elsewhere
+    assert not re.search(r"<script(?![^>]*\bsrc=)[^>]*>", text)
 
 
 def test_the_root_leads_to_the_admin(client):

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from annotations.models import ImportJob
 from assets.models import ImageAsset
-from cocohub.workplace import csp
+from cocohub import headers
 from exports.models import ExportJob
 from projects.models import Project, Role, Task
 from tests import factories
@@ -159,4 +159,4 @@ def test_no_page_has_scripts_or_handlers_in_it(by_curator, project, images, jobs
 def test_pictures_may_come_from_where_links_lead(settings):
     settings.S3_BUCKET = "b"
     settings.S3_ENDPOINT = "http://minio:9000/"
-    assert "img-src 'self' data: blob: http://minio:9000;" in csp.policy()
+    assert "img-src 'self' data: blob: http://minio:9000;" in headers.admin_policy()
