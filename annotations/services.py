@@ -15,7 +15,7 @@ from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import TemporaryUploadedFile, UploadedFile
 from django.db import transaction
 
-from accounts.errors import Conflict, ServiceError, TooLarge
+from accounts.errors import Conflict, NoSpace, ServiceError, TooLarge
 from accounts.models import User
 from annotations import adding, machines, material, predictions, refusing
 from annotations.coco.problems import Problem
@@ -373,7 +373,13 @@ def _perform(claim: jobs.Claim, job: ImportJob, work: Work, progress: Progress) 
         with told_if_full():
             work(report, progress, tell)
     except ServiceError as error:
-        _store_report(report, log, {**head, "status": "failed", "message": error.message, "error": error.detail})
+        failed = {**head, "status": "failed", "message": error.message, "error": error.detail}
+        try:
+            _store_report(report, log, failed)
+        except OSError:
+            if not isinstance(error, NoSpace):  # for the same reason that the import failed
+                raise
+            claim.log = ""
         audit.record(user, project, "import.failed", what=job.what, file=file_name, message=error.message)
         raise
     finally:
