@@ -12,15 +12,19 @@ import secrets
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import IO, Any
 from uuid import UUID
 
+from django.conf import settings
 from django.core import signing
 from django.core.files.base import File
 from django.core.files.storage import FileSystemStorage, default_storage
 from django.urls import reverse
 
+from assets.pictures import CONTENT_TYPES
+
+OTHER_TYPES = {".json": "application/json", ".zip": "application/zip", ".csv": "text/csv; charset=utf-8"}
 CHUNK = 1024 * 1024  # bytes
 LINK_SALT = "cocohub.media"
 
@@ -54,9 +58,34 @@ class LocalStorage(FileSystemStorage):
         return reverse("media", args=[signing.TimestampSigner(salt=LINK_SALT).sign_object(name)])
 
 
+def content_type(key: str) -> str:
+    """What a stored file is served as: by our key, whatever the uploader called it."""
+    ending = PurePosixPath(key).suffix
+    return CONTENT_TYPES.get(ending[1:]) or OTHER_TYPES.get(ending, "application/octet-stream")
+
+
+def download_name(key: str) -> str:
+    """What the file is called where it is downloaded; nothing for pictures, which are shown."""
+    return "" if PurePosixPath(key).suffix[1:] in CONTENT_TYPES else PurePosixPath(key).name
+
+
 def link(key: str) -> str | None:
-    """An address for reading the stored file for a while; None if there is none."""
-    return default_storage.url(key) if key else None
+    """An address for reading the stored file for a while; None if there is none.
+
+    A bucket answers with the headers that are signed into the link: type, disposition, caching. It has no way to send
+    `nosniff`.
+    """
+    if not key:
+        return None
+    if not hasattr(default_storage, "bucket_name"):
+        return default_storage.url(key)
+    name = download_name(key)
+    headers = {
+        "ResponseContentType": content_type(key),
+        "ResponseContentDisposition": f'attachment; filename="{name}"' if name else "inline",
+        "ResponseCacheControl": f"private, max-age={settings.MEDIA_LINK_SECONDS}, immutable",
+    }
+    return str(default_storage.url(key, parameters=headers))  # type: ignore[call-arg]
 
 
 def image_key(project_id: int, sha256: str, format_: str) -> str:

@@ -1,7 +1,6 @@
 """Signed links to stored files of a local storage: who has one may read one file until it runs out."""
 
 from datetime import timedelta
-from pathlib import PurePosixPath
 
 from django.conf import settings
 from django.core import signing
@@ -10,11 +9,7 @@ from django.http import Http404, HttpRequest, HttpResponseBase
 from django.views.decorators.http import require_safe
 
 from accounts.api.streaming import stored_file
-from assets.pictures import CONTENT_TYPES
-from assets.storage import LINK_SALT
-
-SHOWN = {f".{name}": content_type for name, content_type in CONTENT_TYPES.items()}
-OTHERS = {".json": "application/json", ".zip": "application/zip", ".csv": "text/csv; charset=utf-8"}
+from assets.storage import LINK_SALT, content_type, download_name
 
 
 @require_safe
@@ -27,13 +22,7 @@ def media(request: HttpRequest, signed: str) -> HttpResponseBase:
         content = default_storage.open(key, "rb")
     except (signing.BadSignature, FileNotFoundError):
         raise Http404("This link is not valid any more, or the file is gone.") from None
-    ending = PurePosixPath(key).suffix
-    response = stored_file(
-        request,
-        content,
-        SHOWN.get(ending) or OTHERS.get(ending, "application/octet-stream"),
-        "" if ending in SHOWN else PurePosixPath(key).name,
-    )
+    response = stored_file(request, content, content_type(key), download_name(key))
     response["X-Content-Type-Options"] = "nosniff"
     response["Content-Security-Policy"] = "default-src 'none'; sandbox"
     # Web applications of the allowed origins show pictures too; the signed link is the permission.

@@ -18,7 +18,7 @@ from annotations.coco.images import (
     too_deep,
 )
 from annotations.coco.problems import Action, Problem, Quarantine, Reporter, excerpt
-from annotations.coco.quality import BEYOND, box_issue
+from annotations.coco.quality import BEYOND, box_issue, strays
 from annotations.coco.segmentation import Bounds, Segmentation, read_segmentation
 
 _box = msgspec.json.Decoder(tuple[float, float, float, float]).decode
@@ -74,20 +74,27 @@ def read_annotations(
     Raises CocoFileError if no record has an expected key but has one that looks like it (`imageId`).
     """
     check_keys("annotations", records, {"image_id": (), "category_id": ()})
-    reader = _Reader(records, images, categories, report, ids or Ids(records))
+    flaws: list[Problem] = []  # of the record at hand: if it is left out, only why is told
+    reader = _Reader(records, images, categories, flaws.append, ids or Ids(records))
     for index, slice_ in enumerate(records):
         raw = bytes(slice_)
         try:
             record = reader.read(index, raw)
         except Quarantine as reason:
+            flaws.clear()
             report(quarantined(f"$.annotations[{index}]", reason, raw))
             continue
         except values.Unfit as unfit:
+            flaws.clear()
             refusal = Quarantine(unfit.code, f"In the record, {unfit}.", "Correct the value.")
             report(quarantined(f"$.annotations[{index}]", refusal, raw))
             continue
         except values.TooDeep:
             raise too_deep(f"$.annotations[{index}]") from None
+        if flaws:
+            for flaw in flaws:
+                report(flaw)
+            flaws.clear()
         if record is not None:
             yield record
 
@@ -270,11 +277,14 @@ class _Reader:
                 raise Quarantine("number_too_long", "A number of 'bbox' has too many digits.", at=".bbox")
         except msgspec.DecodeError:
             raw, (x, y, w, h) = self._mend_box(raw, index, found.bounds if found else None)
+        bounds = found.bounds if found else None
         if w <= 0 or h <= 0:
             issues.append("bbox_empty" if w == 0 or h == 0 else "bbox_negative")
             self._tell(issues[-1], Action.KEPT, index, "bbox", f"The box is {w:g} x {h:g} pixels.")
-        elif issue := box_issue(x, y, w, h, found.bounds if found else None):
+        elif issue := box_issue(x, y, w, h, bounds):
             issues.append(issue)
+        if issues and issues[-1] in ("bbox_empty", "bbox_tiny") and strays(x, y, w, h, bounds):
+            issues.append("bbox_mismatch")
         if x < 0 or y < 0 or (width and x + w > width + BEYOND) or (height and y + h > height + BEYOND):
             issues.append("bbox_outside")
             self._tell(

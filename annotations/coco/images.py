@@ -203,8 +203,9 @@ def read_images(records: Sequence[Any], table: ImageTable, report: Reporter) -> 
     check_keys("images", records, {"id": ("image_id",), "file_name": ()})
     for index, slice_ in enumerate(records):
         raw, path = bytes(slice_), f"$.images[{index}]"
+        flaws: list[Problem] = []  # if the record is left out, only why is told
         try:
-            record = _image(index, raw, path, report)
+            record = _image(index, raw, path, flaws.append)
             first = table.rows.get(record.coco_id)
             if first is not None:
                 _same_id_again(record, raw, bytes(records[table.indexes[first]]), report, path)
@@ -215,6 +216,8 @@ def read_images(records: Sequence[Any], table: ImageTable, report: Reporter) -> 
         except values.Unfit as unfit:
             report(quarantined(path, Quarantine(unfit.code, f"In the record, {unfit}.", "Correct the value."), raw))
             continue
+        for flaw in flaws:
+            report(flaw)
         table.add(index, record)
         yield record
 

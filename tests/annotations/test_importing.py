@@ -494,3 +494,28 @@ def test_nobody_waits_for_the_keys_to_be_checked(project, monkeypatch):
 
     assert ("checking", 0, "free") in seen
     assert seen[-1][0] == "finishing"
+
+
+@pytest.mark.parametrize(
+    ("section", "fields", "code"),
+    [
+        ("images", {"width": RAW + "NaN"}, "not_a_number"),
+        ("images", {"width": RAW + "NaN", "height": RAW + "1e999"}, "not_a_number"),
+        ("annotations", {"area": RAW + "NaN"}, "not_a_number"),
+        ("annotations", {"iscrowd": None, "area": None, "bbox": [RAW + "Infinity", 0, 1, 1], "segmentation": None},
+         "bbox_invalid"),
+    ],
+)  # fmt: skip
+def test_a_record_that_is_left_out_is_told_of_once(project, section, fields, code):
+    document = good()
+    record = document[section][-1]
+    record.update({name: value for name, value in fields.items() if value is not None})
+    for name, value in fields.items():
+        if value is None:
+            record.pop(name, None)
+    number = len(document[section]) - 1
+
+    _, report = import_document(project, document)
+
+    about = [line for line in map(json.loads, report.problems()) if line["path"].startswith(f"$.{section}[{number}]")]
+    assert [(line["code"], line["action"]) for line in about] == [(code, "quarantined")]

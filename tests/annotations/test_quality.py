@@ -5,7 +5,7 @@ import json
 import pytest
 
 from annotations import query
-from annotations.coco.quality import box_issue
+from annotations.coco.quality import box_issue, strays
 from annotations.importing import FileToImport, import_files
 from annotations.models import Annotation
 from annotations.report import Report
@@ -27,6 +27,21 @@ from assets.models import ImageAsset
 )
 def test_a_box_by_itself(box, bounds, issue):
     assert box_issue(*box, bounds) == issue
+
+
+@pytest.mark.parametrize(
+    ("box", "bounds", "far"),
+    [
+        ((10, 10, 1, 30), None, False),
+        ((10, 10, 1, 30), (9, 9, 12, 41), False),
+        ((10, 10, 0, 30), (8, 10, 12, 40), False),
+        ((10, 10, 0, 30), (7.9, 10, 12, 40), True),
+        ((0.2, 0.3, 0.1, 0.1), (200, 300, 260, 350), True),
+        ((10, 10, 1, 1), (10, 10, 11, 13.1), True),
+    ],
+)
+def test_the_outline_of_a_tiny_box_may_lie_elsewhere_too(box, bounds, far):
+    assert strays(*box, bounds) is far
 
 
 SQUARE = [[10, 10, 20, 10, 20, 20, 10, 20]]

@@ -78,6 +78,9 @@ def test_report_counts_what_the_index_counts(project, row):
     total = import_files(project=project, files=found.files, report=report, pictures=found.pictures).total
 
     told = Counter({line["code"]: line["count"] for line in report.table()})
-    told = {each: told[code] for each, code in PROBLEMS.items()} | {"image file missing": total.images_missing}
+    told = {each: told[code] for each, code in PROBLEMS.items()} | {
+        "image file missing": total.images_missing,
+        "bbox disagrees with polygon (IoU<.5)": total.issues.get("bbox_mismatch", 0),
+    }
     known = quirks(row)
     assert told == {each: OTHERWISE.get((name, each), known[each]) for each in told}

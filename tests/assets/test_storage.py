@@ -2,10 +2,13 @@
 
 import io
 
+import boto3
 import pytest
+import requests
 from django.core import signing
 from django.core.files.storage import default_storage
 from django.test import Client
+from moto import mock_aws
 
 from assets import storage
 
@@ -57,6 +60,32 @@ def test_a_link_shows_one_picture_with_our_type_and_no_scripts():
 def test_what_is_no_picture_is_downloaded(key):
     storage.put(key, io.BytesIO(b"{}"))
     assert Client().get(storage.link(key))["Content-Disposition"].startswith("attachment")
+
+
+@pytest.mark.parametrize(
+    ("key", "type_", "disposition"),
+    [
+        ("images/1/ab/x.png", "image/png", "inline"),
+        ("thumbnails/1/ab/x.webp", "image/webp", "inline"),
+        ("logs/x.json", "application/json", 'attachment; filename="x.json"'),
+        ("exports/1/x.zip", "application/zip", 'attachment; filename="x.zip"'),
+        ("uploads/1/x/data", "application/octet-stream", 'attachment; filename="data"'),
+    ],
+)
+def test_a_bucket_answers_with_our_type_whatever_the_object_says(settings, key, type_, disposition):
+    with mock_aws():
+        client = boto3.client("s3", region_name="us-east-1", aws_access_key_id="a", aws_secret_access_key="b")
+        client.create_bucket(Bucket="bucket")
+        client.put_object(Bucket="bucket", Key=key, Body=b"<html>", ContentType="text/html")
+        options = {"bucket_name": "bucket", "access_key": "a", "secret_key": "b", "region_name": "us-east-1"}
+        default = {"BACKEND": "storages.backends.s3.S3Storage", "OPTIONS": options}
+        settings.STORAGES = {**settings.STORAGES, "default": default}
+
+        answer = requests.get(storage.link(key), timeout=5)
+
+    assert answer.headers["Content-Type"] == type_
+    assert answer.headers["Content-Disposition"] == disposition
+    assert answer.headers["Cache-Control"].startswith("private")
 
 
 def test_a_forged_or_old_link_shows_nothing(settings):

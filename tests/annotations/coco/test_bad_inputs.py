@@ -512,7 +512,8 @@ def test_captions_and_objects_count_their_ids_apart():
     ("fields", "code", "at", "issue"),
     [
         ({"bbox": [10, 20, -30, 40], "area": 5}, "bbox_negative", ".bbox", "bbox_negative"),
-        ({"bbox": [10, 20, 0, 40], "area": 0}, "bbox_empty", ".bbox", "bbox_empty"),
+        ({"bbox": [10, 20, 0, 40], "area": 0}, "bbox_empty", ".bbox", "bbox_empty bbox_mismatch"),
+        ({"bbox": [10, 20, 0, 40], "area": 0, "segmentation": []}, "bbox_empty", ".bbox", "bbox_empty"),
         ({"bbox": [-1, 20, 30, 40]}, "bbox_outside", ".bbox", "bbox_mismatch bbox_outside"),
         ({"bbox": [630, 20, 30, 40]}, "bbox_outside", ".bbox", "bbox_mismatch bbox_outside"),
         ({"bbox": [1e300, 20, 1e300, 40]}, "bbox_outside", ".bbox", "bbox_mismatch bbox_outside"),
