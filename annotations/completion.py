@@ -204,7 +204,7 @@ class _Reader:
 
     def _name(self, start: int, segments: list[str]) -> _Spot:
         field = FIELDS.get(segments[0])
-        if field is not None and field.kind is Kind.JSON and len(segments) > 1:
+        if field is not None and field.part and len(segments) > 1:
             return self._at(self.key_start, segments[-1], keys_of=_Target(field, tuple(segments[1:-1])))
         return self._at(start, ".".join(segments))
 
@@ -250,14 +250,14 @@ def _names(spot: _Spot) -> Iterator[Suggestion]:
     fitting = [field for field in fields if field.name.startswith(typed)]
     fitting += [field for field in fields if typed in field.name and field not in fitting]
     for field in fitting:
-        yield Suggestion(f"{field.name}{'.' if field.kind is Kind.JSON else ':'}", "field", field.help)
+        yield Suggestion(f"{field.name}{'.' if field.part else ':'}", "field", field.help)
     for name in FUNCTIONS:
         if name.startswith(typed) and not spot.in_objects:
             yield Suggestion(f"{name}(", "function", _HELP[name])
 
 
 def _operators(field: Field, before: str = "") -> Iterator[Suggestion]:
-    if field.kind is Kind.JSON and before:
+    if field.part and before:
         return
     for operator in field.operators:
         yield Suggestion(f"{before}{operator}", "operator", _MEANINGS[operator])

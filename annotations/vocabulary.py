@@ -12,8 +12,10 @@ from django.db import connection
 
 from annotations import sampling
 from annotations.counting import estimate
+from annotations.models import Category
 from annotations.query import Field
 from annotations.query.fields import Kind, Scope
+from annotations.query.keypoints import names_of
 from annotations.query.tree import Word
 from assets.models import ImageAsset
 from projects.models import Project
@@ -92,6 +94,8 @@ def values(project: Project, field: Field, path: Sequence[str], typed: str, limi
         case "status":
             keys = _CAPPED_IMAGES.format(column="status", keys=_STATUSES)
             return _capped(keys, {**words, "choices": list(field.choices)})
+        case "keypoint":
+            return [Found(choice) for choice in field.choices if choice.startswith(typed.lower())]
         case name if name in _INSIDE_IMAGES:
             return _sampled(project, _INSIDE_IMAGES[name], words, sampling.SAMPLE)
         case name if name in _INSIDE_OBJECTS:
@@ -104,7 +108,9 @@ def values(project: Project, field: Field, path: Sequence[str], typed: str, limi
 
 
 def keys(project: Project, field: Field, path: Sequence[str], typed: str, limit: int) -> list[Found]:
-    """Keys at a path of a JSON field."""
+    """Keys at a path of a JSON field, or the names of keypoints."""
+    if field.name == "keypoint":
+        return [] if path else _keypoints(project, typed, limit)
     words = {"project": project.pk, "typed": typed, "limit": limit, "longest": MAX_TEXT, "path": list(path)}
     document = f"{_document(field)} #> %(path)s::text[]"
     statement = (
@@ -112,6 +118,16 @@ def keys(project: Project, field: Field, path: Sequence[str], typed: str, limit:
         f"ELSE jsonb_build_object() END) FROM {_rows_of(field)}"
     )
     return _sampled(project, statement, words, INSIDE)
+
+
+def _keypoints(project: Project, typed: str, limit: int) -> list[Found]:
+    """Names of keypoints in the order of the categories; those that begin with the typed text first."""
+    categories = Category.objects.filter(project=project, meta__has_key="keypoints").order_by("coco_id", "pk")
+    listed = categories.values_list("meta__keypoints", flat=True)[:NAMES]
+    names = dict.fromkeys(name for each in listed for name in names_of(each) if 0 < len(name) <= MAX_TEXT)
+    fitting = [name for name in names if typed.lower() in name.lower()]
+    fitting.sort(key=lambda name: not name.lower().startswith(typed.lower()))
+    return [Found(name) for name in fitting[:limit]]
 
 
 def _json_values(project: Project, field: Field, path: Sequence[str], words: dict[str, Any]) -> list[Found]:

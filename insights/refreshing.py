@@ -105,7 +105,7 @@ def compute(project: Project, passes: Sequence[tuple[str, list[str]]]) -> Iterat
 def _longest_first(project: Project, passes: Sequence[tuple[str, list[str]]]) -> list[tuple[str, list[str]]]:
     """By what they took the last time, the unknown before all: so that none is still at work long after the others."""
     rows = MetricResult.objects.filter(project=project, seconds__isnull=False)
-    took = {(q, name): seconds for q, name, seconds in rows.values_list("query", "metric", "seconds")}
+    took = {(q, name): seconds or 0.0 for q, name, seconds in rows.values_list("query", "metric", "seconds")}
     return sorted(passes, key=lambda each: -sum(took.get((each[0], name), math.inf) for name in each[1]))
 
 

@@ -23,6 +23,7 @@ from django.db.models import (
 )
 from django.db.models.functions import Upper
 
+from annotations.query.keypoints import VISIBILITIES
 from annotations.query.moments import period
 from annotations.query.tree import (
     Between,
@@ -283,6 +284,23 @@ def numbers_at(column: Column, operation: str, *places: int) -> Sql:
     tests = " AND ".join(f"jsonb_typeof({value}) = 'number'" for value in values)
     result = operation.format(*(f"{value}::numeric" for value in values))
     return Func(column, template=f"(CASE WHEN {tests} THEN {result} END)", output_field=TextField())
+
+
+def visibility_at(column: Column, place: int) -> Sql:
+    """How COCO's keypoint at a place, from 0, can be seen: one of VISIBILITIES; NULL where there is none.
+
+    The column has no parameters, so it may stand in several places. What is no number says nothing of it.
+    """
+    words = ", ".join(f"'{word}'" for word in VISIBILITIES)
+    seen = f"(%(expressions)s -> {3 * place + 2:d})"
+    return Func(
+        column,
+        template=f"""(CASE WHEN CASE jsonb_typeof(%(expressions)s) WHEN 'array'
+            THEN jsonb_array_length(%(expressions)s) ELSE 0 END >= {3 * place + 3:d} THEN
+            (ARRAY[{words}])[1 + CASE jsonb_typeof({seen}) WHEN 'number'
+                THEN LEAST(2, GREATEST(0, {seen}::numeric))::int ELSE 0 END] END)""",
+        output_field=TextField(),
+    )
 
 
 def text_at(column: Column, key: str) -> Sql:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from annotations.query.errors import QueryError, did_you_mean
+from annotations.query.keypoints import VISIBILITIES
 
 
 class Scope(Enum):
@@ -47,6 +48,7 @@ class Field:
     example: str
     choices: tuple[str, ...] = ()
     lower: bool = False  # values are kept in lower case, so what is typed is lowered before it is compared
+    part: str = ""  # what stands behind a dot and says which part of the field is meant: `path` or `name`
 
     @property
     def operators(self) -> tuple[str, ...]:
@@ -56,7 +58,7 @@ class Field:
     @property
     def shown_name(self) -> str:
         """The name as help and errors show it, with a place-holder for the path that it needs."""
-        return f"{self.name}.<path>" if self.kind is Kind.JSON else self.name
+        return f"{self.name}.<{self.part}>" if self.part else self.name
 
 
 _IMAGE_FIELDS = (
@@ -87,7 +89,14 @@ _IMAGE_FIELDS = (
         "status:in_review",
         choices=("missing", "broken", "ready", "in_review", "approved", "rejected"),
     ),
-    Field("metadata", Scope.IMAGE, Kind.JSON, "any other field of the image's COCO record", "metadata.license:3"),
+    Field(
+        "metadata",
+        Scope.IMAGE,
+        Kind.JSON,
+        "any other field of the image's COCO record",
+        "metadata.license:3",
+        part="path",
+    ),
     Field("created", Scope.IMAGE, Kind.DATE, "when the image was added", "created>-7d"),
     Field("updated", Scope.IMAGE, Kind.DATE, "when the image was last changed", "updated:2026-01-01..2026-01-31"),
     Field("annotations", Scope.IMAGE, Kind.NUMBER, "number of annotations", "annotations:0"),
@@ -103,6 +112,8 @@ _OBJECT_FIELDS = (
     Field("bbox.y", Scope.OBJECT, Kind.NUMBER, "top edge of the box in pixels", "bbox.y<0"),
     Field("bbox.w", Scope.OBJECT, Kind.NUMBER, "width of the box in pixels", "bbox.w:..8"),
     Field("bbox.h", Scope.OBJECT, Kind.NUMBER, "height of the box in pixels", "bbox.h>=32"),
+    Field("bbox.cx", Scope.OBJECT, Kind.NUMBER, "centre of the box: 0 is the left edge, 1 the right", "bbox.cx<0.1"),
+    Field("bbox.cy", Scope.OBJECT, Kind.NUMBER, "centre of the box: 0 is the top, 1 the bottom", "bbox.cy:0.4..0.6"),
     Field("bbox.area", Scope.OBJECT, Kind.NUMBER, "width × height of the box in square pixels", "bbox.area<1024"),
     Field("bbox.aspect", Scope.OBJECT, Kind.NUMBER, "width of the box divided by its height", "bbox.aspect>=4"),
     Field("iscrowd", Scope.OBJECT, Kind.BOOLEAN, "a crowd; false where the record does not say", "iscrowd:true"),
@@ -110,7 +121,16 @@ _OBJECT_FIELDS = (
     Field("machine", Scope.OBJECT, Kind.BOOLEAN, "made by a machine", "machine:true"),
     Field("score", Scope.OBJECT, Kind.NUMBER, "confidence of whatever made it", "score<0.5"),
     Field("keypoints", Scope.OBJECT, Kind.NUMBER, "number of labelled keypoints", "keypoints>=10"),
-    Field("attributes", Scope.OBJECT, Kind.JSON, "attributes of the object", "attributes.occluded:true"),
+    Field(
+        "keypoint",
+        Scope.OBJECT,
+        Kind.CHOICE,
+        "whether a keypoint, by its name, is visible",
+        "keypoint.left_wrist:visible",
+        choices=VISIBILITIES,
+        part="name",
+    ),
+    Field("attributes", Scope.OBJECT, Kind.JSON, "attributes of the object", "attributes.occluded:true", part="path"),
     Field("annotation", Scope.OBJECT, Kind.NUMBER, "id of the annotation in its COCO file", "annotation:1768"),
     Field("annotation.issue", Scope.OBJECT, Kind.NAMES, "what is wrong with the annotation", "annotation.issue:*"),
     Field("annotation.created", Scope.OBJECT, Kind.DATE, "when the annotation was added", "annotation.created:2026-01"),
@@ -130,13 +150,20 @@ def find(segments: Sequence[str], *, column: int) -> tuple[Field, tuple[str, ...
     """The field of a dotted name and the path that follows it; QueryError if there is none."""
     first, *path = segments
     field = FIELDS.get(first)
-    if field is not None and field.kind is Kind.JSON:
+    if field is not None and field.part:
         if not path:
             raise QueryError(
                 f"'{first}' has no value of its own",
                 column=column,
                 word=first,
                 hint=f"name a key, as in {field.example}",
+            )
+        if field.part == "name" and len(path) > 1:
+            raise QueryError(
+                f"'{first}' takes one name",
+                column=column,
+                word=".".join(segments),
+                hint=f'quote a name with a dot in it, as in {first}."{".".join(path)}"',
             )
         return field, tuple(path)
     name = ".".join(segments)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from functools import cached_property
 from typing import Any
 
 from django.db import models
@@ -29,9 +30,11 @@ from django.utils import timezone
 
 from annotations.models import Annotation, Category, OfProjectQuerySet
 from annotations.query import conditions as on
+from annotations.query import shapes
 from annotations.query.alternatives import apart
 from annotations.query.conditions import Sql
 from annotations.query.fields import FIELDS, Kind, Scope
+from annotations.query.keypoints import names_of
 from annotations.query.parser import parse
 from annotations.query.tree import (
     And,
@@ -359,18 +362,20 @@ class _Compiler:
             case "bbox.area":
                 return on.on_exact_number(on.numbers_at(F("bbox"), "{0} * {1}", 2, 3), test)
             case "bbox.aspect":
-                return self._box_aspect(test)
+                return shapes.box_aspect(test)
+            case "bbox.cx":
+                return shapes.box_centre(0, F("image__width"), test)
+            case "bbox.cy":
+                return shapes.box_centre(1, F("image__height"), test)
+            case "keypoint":
+                return shapes.keypoint(self._names_of_keypoints, node.path[0], test)
         return on.on_json_number(on.element(F("bbox"), _BOX_PLACES[name]), test)
 
-    def _box_aspect(self, test: Test) -> Sql:
-        width, height = (on.numbers_at(F("bbox"), "{0}", place) for place in (2, 3))
-        high = on.compared(height, ">", Value(Decimal(0)))
-
-        def compare(operator: str, number: Decimal) -> Sql:
-            product = on.product(height, on.typed(number, "numeric"))
-            return on.both(high, on.compared(width, operator, product))
-
-        return on.on_number(test, compare, on.both(high, on.is_set(width)))
+    @cached_property
+    def _names_of_keypoints(self) -> dict[int, list[str]]:
+        """The names of keypoints by category, for those that have some; one small query."""
+        categories = Category.objects.filter(project=self.project, meta__has_key="keypoints")
+        return {pk: names_of(listed) for pk, listed in categories.values_list("pk", "meta__keypoints")}
 
     def _category(self, term: Term) -> Sql:
         column = F("category_id")

@@ -1,10 +1,9 @@
-"""Metrics of bounding boxes: one pass for their sizes and shapes, and one for their places.
-
-The query language has no field for a box's relative place, so the cells of the heat map have no query.
-"""
+"""Metrics of bounding boxes: one pass for their sizes and shapes, and one for their places."""
 
 from collections.abc import Sequence
+from decimal import Decimal
 
+from annotations.query.tree import Not, Present, Term, any_of
 from insights.metrics import passes
 from insights.metrics.binning import Scale, histogram, listed, powers
 from insights.metrics.definition import Family, Metric, Rows
@@ -21,6 +20,10 @@ ASPECTS = Scale(
     "bbox.aspect",
     of_objects=True,
 )
+
+_SHARES = tuple(str(Decimal(cell) / CELLS) for cell in range(1, CELLS))
+ACROSS = Scale(_SHARES, "bbox.cx", of_objects=True)
+DOWN = Scale(_SHARES, "bbox.cy", of_objects=True)
 
 _PLACES = {"x": 0, "y": 1, "w": 2, "h": 3}
 _FAST = "(a.bbox -> {0})::numeric"
@@ -70,6 +73,7 @@ def _within(cell: str) -> str:
 def _centres(selection: Selection, rows: Rows) -> Grid:
     missing = sum(number for x, y, number in rows if x is None or y is None)
     cells = {(x, y): number for x, y, number in rows if x is not None and y is not None}
+    unknown = any_of([Not(Term(scale.field or "", Present())) for scale in (ACROSS, DOWN)])
     labels = [f"{cell / CELLS:.0%}" for cell in range(CELLS)]
     return {
         "kind": "grid",
@@ -77,8 +81,16 @@ def _centres(selection: Selection, rows: Rows) -> Grid:
         "total": sum(cells.values()) + missing,
         "x": {"title": "from the left (share of the width)", "labels": labels},
         "y": {"title": "from the top (share of the height)", "labels": labels},
-        "cells": [{"x": x, "y": y, "count": number, "q": None} for (x, y), number in sorted(cells.items())],
-        "missing": {"count": missing, "q": None},
+        "cells": [
+            {
+                "x": x,
+                "y": y,
+                "count": number,
+                "q": selection.with_object(*ACROSS.conditions(x), *DOWN.conditions(y)),
+            }
+            for (x, y), number in sorted(cells.items())
+        ],
+        "missing": {"count": missing, "q": selection.with_object(unknown)},
     }
 
 

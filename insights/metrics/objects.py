@@ -41,7 +41,7 @@ def _rebinned(scale: Scale, rows: Rows) -> Rows:
 
 
 def _sizes(selection: Selection, rows: Rows) -> Bars:
-    counts = dict(_rebinned(SIZES, rows))
+    counts: dict[int | None, int] = dict(_rebinned(SIZES, rows))
     missing = SIZES.missing(selection, counts.pop(None, 0))
     total = sum(counts.values()) + missing["count"]
     bars = [bar(name, counts.get(n, 0), SIZES.q(selection, n)) for n, name in enumerate(SIZE_NAMES)]

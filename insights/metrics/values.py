@@ -5,7 +5,8 @@ from collections.abc import Callable, Sequence
 from typing import Literal
 
 from annotations.models import Category
-from annotations.query.tree import Is, Not, Present, Term, Word
+from annotations.query.keypoints import name_at, names_of
+from annotations.query.tree import Is, Node, Not, Present, Term, Word
 from annotations.query.values import number_of
 from insights.metrics.bars import bar, ranked
 from insights.metrics.definition import BARS, Family, Metric, Rows
@@ -82,6 +83,7 @@ _KEYPOINTS = """
         0, CASE jsonb_typeof(a.keypoints) WHEN 'array' THEN jsonb_array_length(a.keypoints) ELSE 0 END / 3 - 1
     ) AS place WHERE {where} AND a.keypoints IS NOT NULL GROUP BY 1, 2, 3
 """
+_OF_CATEGORIES = ("pk", "name", "meta__keypoints")
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 
 
@@ -152,20 +154,27 @@ def _keypoints(selection: Selection, metrics: Sequence[Metric]) -> dict[str, Fig
     tables, where = selection.annotation_tables, selection.of_project
     rows = selection.rows(_KEYPOINTS.format(tables=tables, where=where))
     categories = Category.objects.filter(project=selection.project)
-    named = {pk: (name, _keypoint_names(meta)) for pk, name, meta in categories.values_list("pk", "name", "meta")}
-    counts: dict[str, dict[str, int]] = {}
+    named = {pk: (name, names_of(listed)) for pk, name, listed in categories.values_list(*_OF_CATEGORIES)}
+    counts: dict[tuple[str | None, str, str], dict[str, int]] = {}
     for category, place, visibility, number in rows:
-        name, keypoints = named.get(category, ("", []))
-        keypoint = keypoints[place] if place < len(keypoints) else f"keypoint {place + 1}"
-        parts = counts.setdefault(f"{name}: {keypoint}", dict.fromkeys(VISIBILITIES, 0))
+        name, keypoints = named.get(category, (None, []))
+        asked = name_at(keypoints, place)
+        label = f"{name or ''}: {asked if place < len(keypoints) else f'keypoint {place + 1}'}"
+        parts = counts.setdefault((name, asked, label), dict.fromkeys(VISIBILITIES, 0))
         parts[VISIBILITIES[visibility]] += number
-    bars = [bar(label, sum(parts.values()), None, parts=parts) for label, parts in counts.items()]
+    bars = [
+        bar(label, sum(parts.values()), _with_keypoint(selection, name, asked), parts=parts)
+        for (name, asked, label), parts in counts.items()
+    ]
     return {"keypoints": ranked(bars, "annotations", sum(each["count"] for each in bars))}
 
 
-def _keypoint_names(meta: object) -> list[str]:
-    names = meta.get("keypoints") if isinstance(meta, dict) else None
-    return [str(name) for name in names] if isinstance(names, list) else []
+def _with_keypoint(selection: Selection, category: str | None, keypoint: str) -> str | None:
+    """The query for a keypoint of a class; the language has no words for one without a name."""
+    if not keypoint:
+        return None
+    of_class: Node = Not(Term("category", Present())) if category is None else Term("category", Is(category))
+    return selection.with_object(of_class, Term("keypoint", Present(), (keypoint,)))
 
 
 ATTRIBUTES = Family("attributes", _attributes)

@@ -12,6 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from annotations.models import Category
 from annotations.query import filter_images, parse
 from assets.models import ImageAsset
 from insights.metrics import METRICS, Selection, boxes, families, measure, objects, schema
@@ -143,9 +144,6 @@ def test_the_query_of_a_bar_selects_what_it_counts(name, q, world, figures):
             assert len(keys) == each["count"]
 
 
-WITHOUT_QUERIES = {"box_centres", "keypoints"}
-
-
 @pytest.mark.parametrize("name", COUNTED)
 def test_bars_have_queries_where_the_language_has_words_for_them(name, figures):
     queries = [
@@ -158,7 +156,7 @@ def test_bars_have_queries_where_the_language_has_words_for_them(name, figures):
     if name == "attribute_keys":
         assert queries.count(None) == 1
     else:
-        assert all(q is None for q in queries) if name in WITHOUT_QUERIES else None not in queries
+        assert None not in queries
 
 
 def test_every_metric_is_documented_and_has_a_schema():
@@ -247,6 +245,43 @@ def test_keypoints_tell_visible_from_hidden(project):
     assert {each["label"]: each["parts"] for each in bars} == {
         "person: nose": {"not labelled": 0, "hidden": 1, "visible": 1},
         "person: tail": {"not labelled": 1, "hidden": 0, "visible": 1},
+    }
+
+
+def test_a_click_on_a_keypoint_or_on_what_is_missing_in_the_heat_map_selects_it(project):
+    """A keypoint is asked for together with its class: a nose of a car is none of a person."""
+    points = [1, 1, 2, 0, 0, 0, 3, 3, 1]
+    pictures = [
+        Picture(things=[Thing(category=0, keypoints=points), Thing(category=1, bbox=[0, 0, 10, 10])]),
+        Picture(things=[Thing(category=1, keypoints=points[:3], bbox=[600, 440, 30, 30])]),
+        Picture(things=[Thing(category=None, keypoints=points[:6])], width=None),
+    ]
+    store(project, pictures)
+    found = measure(Selection(project), ["keypoints", "box_centres"])
+
+    def selected(q):
+        return set(filter_images(ImageAsset.objects.all(), project, q).values_list("pk", flat=True))
+
+    first, second, third = (each.key for each in pictures)
+    assert {bar["label"]: selected(bar["q"]) for bar in found["keypoints"]["bars"]} == {
+        "person: nose": {first}, "person: tail": {first}, "person: keypoint 3": {first},
+        "car: keypoint 1": {second}, ": keypoint 1": {third}, ": keypoint 2": {third},
+    }  # fmt: skip
+    assert {(cell["x"], cell["y"]): selected(cell["q"]) for cell in found["box_centres"]["cells"]} == {
+        (0, 0): {first},
+        (30, 30): {second},
+    }
+    assert selected(found["box_centres"]["missing"]["q"]) == {first, third}
+
+
+def test_a_keypoint_whose_name_is_empty_or_taken_by_a_number_has_no_query(project):
+    store(project, [Picture(things=[Thing(keypoints=[1, 1, 2] * 3)])])
+    Category.objects.filter(project=project, name="person").update(meta={"keypoints": ["", "3"]})
+    bars = measure(Selection(project), ["keypoints"])["keypoints"]["bars"]
+    assert {bar["label"]: bar["q"] for bar in bars} == {
+        "person: ": None,
+        "person: 3": "has(category:person keypoint.3:*)",
+        "person: keypoint 3": None,
     }
 
 

@@ -9,7 +9,7 @@ from fractions import Fraction
 from typing import Any
 
 from annotations.query import tree as t
-from tests.annotations.query.records import CATEGORIES, NOW, Picture, Thing
+from tests.annotations.query.records import CATEGORIES, NOW, POINTS, Picture, Thing
 
 OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     ">": lambda left, right: left > right,
@@ -49,6 +49,8 @@ def holds(node: t.Node, picture: Picture, things: tuple[Thing, ...], pictures: t
         case t.Term(field=field, test=test, path=path):
             if field in IMAGE:
                 return IMAGE[field](picture, test, path, pictures)
+            if field in ON_IMAGE:
+                return any(ON_IMAGE[field](thing, picture, test) for thing in things)
             return any(OBJECT[field](thing, test, path) for thing in things)
     raise AssertionError(node)
 
@@ -238,6 +240,24 @@ def box_aspect(thing: Thing) -> Fraction | None:
     return None if width is None or height is None or height <= 0 else width / height
 
 
+def centre(thing: Thing, place: int, size: int | None) -> Fraction | None:
+    start, length = side(thing, place), side(thing, place + 2)
+    return None if start is None or length is None or not size else (start + length / 2) / size
+
+
+def keypoint(thing: Thing, test: t.Test, path: tuple[str, ...]) -> bool:
+    listed = POINTS.get(thing.category or 0)
+    known = listed if isinstance(listed, list) else []
+    points = thing.points if isinstance(thing.points, list) else []
+    found = set()
+    for place in range(len(points) // 3):
+        called = known[place] if place < len(known) else str(place + 1)
+        seen = points[3 * place + 2]
+        if called == path[0]:
+            found.add(("unlabelled", "hidden", "visible")[min(2, max(0, seen))] if is_number(seen) else "unlabelled")
+    return any(name(each, test) for each in found)
+
+
 def category(thing: Thing, test: t.Test) -> bool:
     if thing.category is None:
         return False
@@ -295,12 +315,19 @@ OBJECT: dict[str, Callable[..., bool]] = {
     "keypoints": lambda thing, test, path: (
         thing.keypoints is not None if test == t.Present() else number(thing.keypoints or 0, test)
     ),
+    "keypoint": keypoint,
     "attributes": lambda thing, test, path: json(thing.attributes, test, path),
     "annotation": lambda thing, test, path: number(thing.number, test),
     "annotation.issue": lambda thing, test, path: names(thing.issues or [], test),
     "annotation.created": lambda thing, test, path: time(thing.created, test),
     "annotation.updated": lambda thing, test, path: time(thing.updated, test),
     "caption": lambda thing, test, path: text(caption(thing), test),
+}
+
+# Of the object and of the image it is on.
+ON_IMAGE: dict[str, Callable[..., bool]] = {
+    "bbox.cx": lambda thing, picture, test: number(centre(thing, 0, picture.width), test),
+    "bbox.cy": lambda thing, picture, test: number(centre(thing, 1, picture.height), test),
 }
 
 

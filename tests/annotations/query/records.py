@@ -22,6 +22,8 @@ CATEGORIES = {
     18: ("dog", "animal"),
     90: ("차", ""),
 }
+# The names of keypoints by COCO id; the others have none.
+POINTS: dict[int, Any] = {1: ["nose", "left_wrist", "left wrist", "3"], 3: ["nose"], 8: "no list", 18: ["tail", "nose"]}
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class Thing:
     machine: bool = False
     score: str | None = None
     keypoints: int | None = None
+    points: Any = None  # as COCO has them: [x, y, v] * n
     attributes: Any = None
     issues: list[str] | None = None
     extra: dict[str, Any] | None = None
@@ -86,7 +89,16 @@ PICTURES = (
             Thing(
                 1, 3, area="1200.5", bbox=[10, 20.5, 30, 40], attributes={"color": "red"}, created=on(2026, 3, 31, 10)
             ),
-            Thing(2, 1, area="900", iscrowd=0, keypoints=17, bbox=[0, 0, 8, 8], source="cvat"),
+            Thing(
+                2,
+                1,
+                area="900",
+                iscrowd=0,
+                keypoints=17,
+                bbox=[0, 0, 8, 8],
+                source="cvat",
+                points=[1, 1, 2, 5, 5, 1, 0, 0, 0],
+            ),
         ),
     ),
     Picture(
@@ -105,7 +117,17 @@ PICTURES = (
         updated=on(2026, 3, 25),
         things=(
             Thing(3, 33, area="500", bbox=[-5, -1, 30, 40], created=on(2026, 1, 31, 23, 59), updated=on(2026, 3, 25)),
-            Thing(4, 3, area="2000", iscrowd=1, bbox=[1, 1, 3, 4], source="model v2", machine=True, score="0.5"),
+            Thing(
+                4,
+                3,
+                area="2000",
+                iscrowd=1,
+                bbox=[1, 1, 3, 4],
+                source="model v2",
+                machine=True,
+                score="0.5",
+                points=[1, 1, 1, 2, 2, 2],
+            ),
         ),
     ),
     Picture(
@@ -122,7 +144,14 @@ PICTURES = (
         created=on(2026, 1, 31, 23, 59, 59),
         things=(
             Thing(5, 1, area="1500", keypoints=0, bbox=[0, 0, 5, 0]),
-            Thing(6, 1, area="1001", keypoints=5, attributes={"occluded": True, "n": 3}),
+            Thing(
+                6,
+                1,
+                area="1001",
+                keypoints=5,
+                attributes={"occluded": True, "n": 3},
+                points=[0, 0, None, 1, 1, 7, 3, 3, -1, 4, 4, 2],
+            ),
             Thing(7, 1, area="50", score="0.95", machine=True, source="model v1"),
         ),
     ),
@@ -140,7 +169,10 @@ PICTURES = (
         format="PNG",
         checksum="dd44",
         created=on(2026, 1, 1),
-        things=(Thing(8, 18, area="0"), Thing(9, 8, area="1000", attributes=None, bbox=[5, 5, 500, 1])),
+        things=(
+            Thing(8, 18, area="0", points=[1, 1, 2, 3]),
+            Thing(9, 8, points="odd", area="1000", attributes=None, bbox=[5, 5, 500, 1]),
+        ),
     ),
     Picture(
         "e",
@@ -168,7 +200,7 @@ PICTURES = (
         size=2**40,
         checksum="ff66",
         things=(
-            Thing(10, None, extra={"caption": "A dog on the street"}),
+            Thing(10, None, extra={"caption": "A dog on the street"}, points=[1, 1, 1]),
             Thing(11, 90, area="12345678901234567890.5"),
         ),
     ),
@@ -220,11 +252,17 @@ def make_project(name: str = "Streets") -> Project:
     return Project.objects.create(name=name, owner=owner)
 
 
+def _meta(number: int) -> dict[str, Any]:
+    return {"keypoints": POINTS[number]} if number in POINTS else {}
+
+
 def store(project: Project, pictures: tuple[Picture, ...]) -> dict[int, str]:
     """Fill the project; the letter of each stored image by its key."""
     splits = {name: Split.objects.create(project=project, name=name) for name in SPLITS}
     categories = {
-        number: Category.objects.create(project=project, coco_id=number, name=name, supercategory=above)
+        number: Category.objects.create(
+            project=project, coco_id=number, name=name, supercategory=above, meta=_meta(number)
+        )
         for number, (name, above) in CATEGORIES.items()
     }
     letters = {}
@@ -262,6 +300,7 @@ def store(project: Project, pictures: tuple[Picture, ...]) -> dict[int, str]:
                 is_machine=thing.machine,
                 score=thing.score and Decimal(thing.score),
                 num_keypoints=thing.keypoints,
+                keypoints=thing.points,
                 attributes=thing.attributes,
                 issues=thing.issues,
                 extra=thing.extra,

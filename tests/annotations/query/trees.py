@@ -6,11 +6,11 @@ from decimal import Decimal
 from hypothesis import strategies as st
 
 from annotations.query import tree as t
-from annotations.query.fields import FIELDS, Kind, Scope
+from annotations.query.fields import FIELDS, Field, Kind, Scope
 from tests.annotations.query.records import CATEGORIES
 
 NUMBERS = [
-    *map(Decimal, ["-5", "-3", "0", "0.3072", "0.5", "1", "1.5", "3", "4", "5", "17", "100", "400"]),
+    *map(Decimal, ["-5", "-3", "0", "0.3072", "0.5", "0.0390625", "1", "1.5", "3", "4", "5", "17", "100", "400"]),
     *map(Decimal, ["480", "640", "800.5", "900", "1000", "1e20"]),
 ]
 WORDS = [
@@ -32,6 +32,7 @@ KEYS = [
     *["license", "color", "iso", "labels", "nested", "deep", "x", "value", "flag", "gone"],
     *["a.b", "c d", 'k"q', "0", "도시"],
 ]
+POINTS_ASKED = ["nose", "left_wrist", "left wrist", "tail", "1", "2", "3", "4", "03", "0", "99999", 'k"q']
 ALONE = re.compile(r'[^\s()"<>=!:]+')
 DATED = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
@@ -64,8 +65,8 @@ def equals(values: st.SearchStrategy) -> st.SearchStrategy[t.Test]:
     return values.map(t.Is) | values.map(t.Differs)
 
 
-def tests(kind: Kind) -> st.SearchStrategy[t.Test]:
-    present = st.just(t.Present())
+def tests(field: Field) -> st.SearchStrategy[t.Test]:
+    kind, present = field.kind, st.just(t.Present())
     if kind in (Kind.NUMBER, Kind.BYTES):
         return present | equals(numbers()) | compares(numbers()) | ranges(numbers())
     if kind is Kind.DATE:
@@ -74,7 +75,7 @@ def tests(kind: Kind) -> st.SearchStrategy[t.Test]:
     if kind is Kind.BOOLEAN:
         return present | equals(st.booleans())
     if kind is Kind.CHOICE:
-        return present | equals(st.sampled_from(FIELDS["status"].choices))
+        return present | equals(st.sampled_from(field.choices))
     if kind is Kind.TEXT:
         return present | equals(words()) | patterns() | words().map(t.Contains)
     if kind is Kind.JSON:
@@ -89,12 +90,14 @@ def tests(kind: Kind) -> st.SearchStrategy[t.Test]:
 def leaves(draw: st.DrawFn, *, only_objects: bool = False) -> t.Node:
     known = [each for each in FIELDS.values() if each.name != "id"]
     field = draw(st.sampled_from([each for each in known if not only_objects or each.scope is Scope.OBJECT]))
-    test = draw(tests(field.kind))
+    test = draw(tests(field))
     if field.lower and isinstance(getattr(test, "value", None), str):
         test = type(test)(test.value.lower())
     if field.lower and isinstance(test, t.Matches):
         test = t.Matches(test.pattern.lower())
     keys = st.lists(st.sampled_from(KEYS), min_size=1, max_size=3).map(tuple)
+    if field.name == "keypoint":
+        return t.Term(field.name, test, path=(draw(st.sampled_from(POINTS_ASKED)),))
     return t.Term(field.name, test, path=draw(keys) if field.kind is Kind.JSON else ())
 
 
