@@ -1,27 +1,37 @@
 """After every kind of write, what is read is right or says that it is not."""
 
+import io
 import json
+import tempfile
 from pathlib import Path
 
 import pytest
+from django.db import transaction
 
 from accounts.errors import NotFound
 from annotations import bulk, categories, editing, machines, relabelling
 from annotations import predictions as results_files
+from annotations.adding import add_pictures
 from annotations.changes import Change
 from annotations.changes import Selection as Chosen
 from annotations.importing import FileToImport, import_files
 from annotations.models import Annotation, BulkEdit, Category
 from annotations.report import Report
+from annotations.restoring import Made, restore
+from annotations.revising import Revision, What, revise
+from annotations.sources import Folder
+from assets import storage
 from assets.models import ImageAsset
 from assets.services import Edit, update_asset, update_assets
-from insights import reading
+from assets.thumbnails import make_thumbnails
 from insights.metrics import METRICS, Selection, measure
 from insights.predictions import reading as evaluations
 from insights.predictions.evaluation import evaluate
+from tests.assets.drawings import encoded, quarters
+from tests.insights.freshness import check_that_nothing_is_wrong, read_all
 
 MINI = Path(__file__).resolve().parents[3] / "shared" / "data" / "coco_mini" / "annotations"
-QUERIES = ("", "split:train", "category:dog")
+PICTURE = encoded(quarters(640, 480))
 
 
 def document(*, dogs: int = 2, width: int = 640):
@@ -63,18 +73,6 @@ def filled(put_in, project):
     return project
 
 
-def check_that_nothing_is_wrong(project, *, changed=True):
-    """What is called fresh is how things are; and after a moment everything is."""
-    for q in QUERIES:
-        truth = measure(Selection(project, q), METRICS)
-        for each in reading.dashboard(project, q, wait_ms=0):
-            assert each.stale or each.figures == truth[each.metric], each.metric
-            assert each.stale is changed
-        for each in reading.dashboard(project, q, wait_ms=60_000):
-            assert not each.stale
-            assert each.figures == truth[each.metric], each.metric
-
-
 def annotation(project):
     return Annotation.objects.filter(project=project).order_by("pk")[0]
 
@@ -95,8 +93,7 @@ def edit_in_bulk(project, owner):
 
 def undo(project, owner):
     edit = edit_in_bulk(project, owner)
-    for q in QUERIES:
-        reading.dashboard(project, q, wait_ms=60_000)
+    read_all(project)
     bulk.start_undo(user=owner, edit=edit)
 
 
@@ -119,8 +116,7 @@ def undone(write):
 
     def run(project, owner):
         write(project, owner)
-        for q in QUERIES:
-            reading.dashboard(project, q, wait_ms=60_000)
+        read_all(project)
         bulk.start_undo(user=owner, edit=BulkEdit.objects.filter(project=project).latest("pk"))
 
     return run
@@ -131,6 +127,50 @@ def predict(project, tmp_path):
     found = [{"image_id": n, "category_id": n, "bbox": [1, 1, 9, 9], "score": 0.5} for n in (1, 2)]
     path.write_text(json.dumps(found))
     results_files.import_predictions(project=project, path=path, source="yolo", split="train", report=Report())
+
+
+def pictures_come_later(project, owner):
+    with tempfile.TemporaryDirectory() as folder:
+        for name, size in (("1.jpg", (640, 480)), ("2.jpg", (320, 240))):
+            (Path(folder) / name).write_bytes(PICTURE if size == (640, 480) else encoded(quarters(*size)))
+        (Path(folder) / "3.jpg").write_bytes(PICTURE[:-200])  # cut off
+        added = add_pictures(project=project, pictures=Folder(Path(folder)), report=Report())
+    assert (added.images_with_picture, added.sizes_changed, added.images_broken) == (3, 1, 1)
+
+
+def a_picture_turns_out_broken(project, owner):
+    checksum = "ab" * 32
+    key = storage.image_key(project.pk, checksum, "JPEG")
+    storage.put(key, io.BytesIO(PICTURE[:40]))
+    image = ImageAsset.objects.filter(project=project).order_by("pk")[:1]
+    ImageAsset.objects.filter(pk__in=image).update(uri=key, checksum=checksum, format="JPEG", status="ready")
+    project.touch()
+    read_all(project)
+    assert make_thumbnails(project, lambda *how_far: None)["broken"] == 1
+
+
+def from_elsewhere(project, owner):
+    """What CVAT's corrections are applied by."""
+    first, second = Annotation.objects.filter(project=project).order_by("pk")[:2]
+    revisions = [
+        Revision(What.CHANGE, annotation=first.pk, version=first.version, fields={"bbox": [3, 3, 200, 200]}),
+        Revision(What.DELETE, annotation=second.pk, version=second.version),
+        Revision(What.MAKE, image=first.image_id, fields={"bbox": [1, 1, 9, 9], "category": first.category_id}),
+    ]
+    with transaction.atomic():
+        done = revise(user=owner, project=project, revisions=revisions, source="cvat")
+    assert [one.changed for one in done] == [True, True, True]
+    return [
+        Made(one.annotation, one.version or 0, one.previous, deleted=revision.what == What.DELETE)
+        for one, revision in zip(done, revisions, strict=True)
+    ]
+
+
+def put_back(project, owner):
+    made = from_elsewhere(project, owner)
+    read_all(project)
+    with transaction.atomic():
+        assert len(restore(user=owner, project=project, made=made)) == 3
 
 
 WRITES = {
@@ -167,28 +207,29 @@ WRITES = {
     "a new category": lambda project, owner: categories.create_category(user=owner, project=project, name="cat"),
     "a deleted category": unlist,
     "the undo of a deletion": undone(unlist),
+    "pictures that come later": pictures_come_later,
+    "a picture that turns out broken": a_picture_turns_out_broken,
+    "corrections from elsewhere": from_elsewhere,
+    "their undo": put_back,
 }
 
 
 @pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
 def test_after_a_write_figures_are_fresh_or_say_that_they_are_stale(write, filled, owner):
-    for q in QUERIES:
-        reading.dashboard(filled, q, wait_ms=60_000)
+    read_all(filled)
     write(filled, owner)
     check_that_nothing_is_wrong(filled)
 
 
 @pytest.mark.parametrize("data", [document(dogs=5), document(width=800)], ids=["more", "changed"])
 def test_after_an_import_figures_are_fresh_or_say_that_they_are_stale(data, filled, put_in):
-    for q in QUERIES:
-        reading.dashboard(filled, q, wait_ms=60_000)
+    read_all(filled)
     put_in(data)
     check_that_nothing_is_wrong(filled)
 
 
 def test_after_predictions_come_or_go_figures_are_fresh_or_say_that_they_are_stale(filled, tmp_path):
-    for q in QUERIES:
-        reading.dashboard(filled, q, wait_ms=60_000)
+    read_all(filled)
     predict(filled, tmp_path)
     evaluated = evaluations.read(filled, "yolo")
     assert not evaluated.stale
@@ -212,8 +253,7 @@ def test_after_a_write_an_evaluation_is_fresh_or_says_that_it_is_stale(write, fi
 
 
 def test_an_import_that_changes_nothing_leaves_figures_fresh(filled, put_in):
-    for q in QUERIES:
-        reading.dashboard(filled, q, wait_ms=60_000)
+    read_all(filled)
     put_in(document())
     check_that_nothing_is_wrong(filled, changed=False)
 
