@@ -1,4 +1,5 @@
-"""Through which door a change came and under which request id; set at the door, read by audit lines and logs."""
+"""Through which door a change came, under which request id and with which script's token; set at the door, read by
+audit lines and logs."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,14 +7,16 @@ from contextvars import ContextVar
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 door: ContextVar[str] = ContextVar("door", default="")
+token: ContextVar[str] = ContextVar("token", default="")
 
 
 @contextmanager
 def entering(by: str, *, request: str = "") -> Iterator[None]:
     """Mark what happens inside as having come by `api`, `admin`, `command` or `task`."""
-    door_token, request_token = door.set(by), request_id.set(request)
+    door_before, request_before, token_before = door.set(by), request_id.set(request), token.set("")
     try:
         yield
     finally:
-        door.reset(door_token)
-        request_id.reset(request_token)
+        door.reset(door_before)
+        request_id.reset(request_before)
+        token.reset(token_before)

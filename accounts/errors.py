@@ -57,13 +57,14 @@ class Unauthorized(ServiceError):
 
 
 class TooManyRequests(ServiceError):
-    """Asked too often; `retry_after` says in how many seconds to ask again."""
+    """Asked too often; `retry_after` says in how many seconds to ask again, `budget` which limit was reached."""
 
     status = HTTPStatus.TOO_MANY_REQUESTS
 
-    def __init__(self, message: str, *, retry_after: int) -> None:
+    def __init__(self, message: str, *, retry_after: int, budget: object | None = None) -> None:
         super().__init__(message, detail={"retryAfter": retry_after})
         self.retry_after = retry_after
+        self.budget = budget
 
 
 class NoSpace(ServiceError):

@@ -1,9 +1,12 @@
-"""Who may log in, and which sessions have been ended."""
+"""Who may log in, which sessions have been ended, and the tokens of scripts."""
 
+import uuid
+from datetime import timedelta
 from typing import Any, ClassVar, Self
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models.functions import Lower
 from django.utils import timezone
@@ -105,3 +108,60 @@ class RevokedSession(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user} until {self.expires_at:%Y-%m-%d %H:%M}"
+
+
+class PersonalTokenQuerySet(models.QuerySet["PersonalToken"]):
+    """Tokens of scripts."""
+
+    def expired_long_ago(self, days: int) -> Self:
+        """Those that ran out so long ago that nobody will ask why."""
+        return self.filter(expires_at__lt=timezone.now() - timedelta(days=days))
+
+    def newest_first(self) -> Self:
+        """Latest on top."""
+        return self.order_by("-id")
+
+
+class PersonalToken(models.Model):
+    """A token that a script works with in a user's name, for as much as its scopes allow and no more."""
+
+    class Scope(models.TextChoices):
+        READ = "read", _("read")  # look at everything that the user sees
+        WRITE = "write", _("write")  # and import, edit and export
+        MANAGE = "manage", _("manage")  # and change teams, connections, users; delete projects
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="personal_tokens")
+    name = models.CharField(_("name"), max_length=100)
+    # SHA-256 of the token: of 256 random bits, so nothing slower is needed. The token itself is stored nowhere.
+    digest = models.BinaryField(max_length=32, unique=True, editable=False)
+    start = models.CharField(_("begins with"), max_length=24, editable=False)
+    scopes = ArrayField(models.CharField(max_length=10, choices=Scope), verbose_name=_("scopes"))
+    # As the session of a login: tickets and streams that were opened with the token end with it.
+    sid = models.UUIDField(default=uuid.uuid4, editable=False)
+    # The user's `token_version` when it was made: a new password or a locked account ends it too.
+    version = models.PositiveIntegerField(editable=False)
+    created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
+    expires_at = models.DateTimeField(_("runs out"))
+    last_used_at = models.DateTimeField(_("last used"), null=True, blank=True, editable=False)
+
+    objects = PersonalTokenQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("personal token")
+        verbose_name_plural = _("personal tokens")
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(
+                "user", Lower("name"), name="accounts_token_name_unique",
+                violation_error_message=_("You have a token of this name."),
+            ),
+        ]  # fmt: skip
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.start}…)"
+
+    @property
+    def works(self) -> bool:
+        """Whether it still opens anything; asks for the user's row."""
+        alive = self.user.is_active and self.version == self.user.token_version
+        return alive and self.expires_at > timezone.now()

@@ -3,6 +3,8 @@
 import hashlib
 import logging
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
 from typing import Any
 
@@ -28,8 +30,17 @@ _local = LocMemCache("throttling", {})
 _down_until = 0.0
 
 
-def check(scope: str, **who: str) -> None:
-    """Count one try for each of `who` (`address="10.0.0.1", email="a@b.c"`).
+@dataclass(frozen=True)
+class Budget:
+    """How many calls the period allows, how many of them are left, and in how many seconds the next one begins."""
+
+    limit: int
+    left: int
+    seconds: int
+
+
+def check(scope: str, **who: str) -> Budget | None:
+    """Count one try for each of `who` (`address="10.0.0.1", email="a@b.c"`), and say what is left; None: no limit.
 
     Raises TooManyRequests if one of them tried more often than the rate of the scope (`20/min`) allows. Tries are
     counted in windows of one period each; a rate of 0 is no limit. With the cache down each process counts by itself,
@@ -38,8 +49,10 @@ def check(scope: str, **who: str) -> None:
     allowed, period = _rate(scope)
     if allowed:
         now = time.time()
-        tries = [_count(_key(scope, kind, name, now, period), period) for kind, name in who.items()]
-        _refuse_above(allowed, max(tries, default=0), now, period)
+        tries = max((_count(_key(scope, kind, name, now, period), period) for kind, name in who.items()), default=0)
+        _refuse_above(allowed, tries, now, period)
+        return Budget(allowed, allowed - tries, _until_next(now, period))
+    return None
 
 
 def check_failures(scope: str, **who: str) -> None:
@@ -76,15 +89,31 @@ def make_familiar(address: str, email: str) -> None:
 
 
 class CallThrottle(BaseThrottle):
-    """Calls of the API: by user, or by address where no user is known."""
+    """Calls of the API: by user and by personal token, or by address where no user is known.
+
+    The scarcest budget is left with the request as `rate_budget`, for the headers of the answer.
+    """
 
     def allow_request(self, request: Request, view: Any) -> bool:
         """Count the call; raises TooManyRequests."""
-        if request.user is not None and request.user.is_authenticated:
-            check("user", user=str(request.user.pk))
-        else:
-            check("address", address=_network(address_of(request._request)))
+        try:
+            budgets = list(_spent(request))
+        except TooManyRequests as refusal:
+            request._request.rate_budget = refusal.budget  # type: ignore[attr-defined]
+            raise
+        if found := [budget for budget in budgets if budget is not None]:
+            request._request.rate_budget = min(found, key=lambda one: one.left)  # type: ignore[attr-defined]
         return True
+
+
+def _spent(request: Request) -> Iterator[Budget | None]:
+    if request.user is None or not request.user.is_authenticated:
+        yield check("address", address=_network(address_of(request._request)))
+        return
+    token = getattr(request.auth, "token_id", None)
+    if token is not None:
+        yield check("token", token=str(token))
+    yield check("user", user=str(request.user.pk))
 
 
 def forget() -> None:
@@ -96,10 +125,16 @@ def forget() -> None:
 
 def _refuse_above(allowed: int, tries: int, now: float, period: int) -> None:
     if tries > allowed:
-        wait = int(period - now % period) + 1
+        wait = _until_next(now, period)
         raise TooManyRequests(
-            _("Too many tries. Try again in %(seconds)d seconds.") % {"seconds": wait}, retry_after=wait
+            _("Too many tries. Try again in %(seconds)d seconds.") % {"seconds": wait},
+            retry_after=wait,
+            budget=Budget(allowed, 0, wait),
         )
+
+
+def _until_next(now: float, period: int) -> int:
+    return int(period - now % period) + 1
 
 
 def _rate(scope: str) -> tuple[int, int]:

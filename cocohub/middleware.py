@@ -12,6 +12,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
 from accounts.context import entering
+from accounts.throttling import Budget
 from cocohub import errors
 
 SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
@@ -22,7 +23,8 @@ CHARSET = re.compile(r"(charset\s*=\s*[\"']?)([\w.:-]+)", re.IGNORECASE)
 class RequestIdMiddleware:
     """Names every request, says by which door it came, and answers with the name in `X-Request-ID`.
 
-    A client's own `X-Request-ID` is kept if it is short and plain. Logs and audit lines carry it.
+    A client's own `X-Request-ID` is kept if it is short and plain. Logs and audit lines carry it. The answer also says
+    what is left of the caller's limit, where one was counted (`RateLimit-*`).
     """
 
     sync_capable = True
@@ -40,13 +42,13 @@ class RequestIdMiddleware:
         request_id = _request_id(request)
         with entering(_door(request), request=request_id):
             response = _refusal(request) or self.get_response(request)
-        return _named(response, request_id)  # type: ignore[arg-type]
+        return _named(request, response, request_id)  # type: ignore[arg-type]
 
     async def _answer_later(self, request: HttpRequest) -> HttpResponseBase:
         request_id = _request_id(request)
         with entering(_door(request), request=request_id):
             response = _refusal(request) or await self.get_response(request)  # type: ignore[misc]
-        return _named(response, request_id)
+        return _named(request, response, request_id)
 
 
 def _request_id(request: HttpRequest) -> str:
@@ -75,8 +77,13 @@ def _refusal(request: HttpRequest) -> HttpResponseBase | None:
     return None
 
 
-def _named(response: HttpResponseBase, request_id: str) -> HttpResponseBase:
+def _named(request: HttpRequest, response: HttpResponseBase, request_id: str) -> HttpResponseBase:
     response["X-Request-ID"] = request_id
+    budget: Budget | None = getattr(request, "rate_budget", None)
+    if budget is not None:
+        response["RateLimit-Limit"] = str(budget.limit)
+        response["RateLimit-Remaining"] = str(max(0, budget.left))
+        response["RateLimit-Reset"] = str(budget.seconds)
     return response
 
 

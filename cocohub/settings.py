@@ -13,6 +13,8 @@ from celery.schedules import crontab
 from corsheaders.defaults import default_headers
 from django.core.exceptions import ImproperlyConfigured
 from django.templatetags.static import static
+from django.urls import reverse_lazy
+from django.utils.translation import gettext_lazy as _
 
 import cocohub.embedded as embedded
 from accounts.addresses import networks
@@ -334,6 +336,8 @@ RATES = {
     "member-misses": env.str("MEMBER_MISS_RATE", default="20/h"),
     "user": env.str("API_USER_RATE", default="6000/min"),
     "address": env.str("API_ADDRESS_RATE", default="600/min"),
+    "token": env.str("API_TOKEN_RATE", default="1200/min"),
+    "new-tokens": env.str("NEW_TOKEN_RATE", default="30/h"),
 }
 for _name, _value in RATES.items():
     if not re.fullmatch(r"0|[0-9]{1,9}/(s|sec|min|m|h|hour|d|day)", _value):
@@ -344,6 +348,11 @@ try:
     networks(tuple(TRUSTED_PROXIES))
 except ValueError as _error:
     raise ImproperlyConfigured(f"TRUSTED_PROXIES: {_error}; expected addresses and networks (10.0.0.0/8).") from _error
+# Personal tokens of scripts work so long if nothing is said (days), and so long at most.
+TOKEN_MAX_DAYS = env.int("TOKEN_MAX_DAYS", default=366)
+TOKEN_DAYS = env.int("TOKEN_DAYS", default=min(90, TOKEN_MAX_DAYS))
+if not 1 <= TOKEN_DAYS <= TOKEN_MAX_DAYS:
+    raise ImproperlyConfigured(f"TOKEN_DAYS is {TOKEN_DAYS}; expected 1 to TOKEN_MAX_DAYS ({TOKEN_MAX_DAYS}).")
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.api.authentication.BearerAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
@@ -396,7 +405,11 @@ CORS_ALLOWED_ORIGINS = env.list("ALLOWED_ORIGINS", default=[])
 CORS_URLS_REGEX = r"^/api/"
 TUS_HEADERS = ["tus-resumable", "upload-length", "upload-metadata", "upload-offset", "upload-checksum"]
 CORS_ALLOW_HEADERS = [*default_headers, "if-match", "idempotency-key", "last-event-id", *TUS_HEADERS]
-CORS_EXPOSE_HEADERS = ["location", "etag", "x-request-id", "retry-after", "upload-expires", "tus-version", *TUS_HEADERS]
+RATE_HEADERS = ["ratelimit-limit", "ratelimit-remaining", "ratelimit-reset"]
+CORS_EXPOSE_HEADERS = [
+    "location", "etag", "x-request-id", "retry-after", "idempotency-replayed", "upload-expires", "tus-version",
+    *RATE_HEADERS, *TUS_HEADERS,
+]  # fmt: skip
 
 # --- Browser security -----------------------------------------------------------------------------------------------
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
@@ -459,6 +472,9 @@ UNFOLD = {
     "SHOW_VIEW_ON_SITE": False,
     "SHOW_LANGUAGES": True,
     "COLORS": {"primary": {str(name): f"oklch({light}% {chroma} 192)" for name, (light, chroma) in _TEAL.items()}},
+    "ACCOUNT": {
+        "navigation": [{"title": _("Personal tokens"), "link": reverse_lazy("workplace:tokens")}],
+    },
     "SITE_FAVICONS": [
         {"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("workplace/icon.svg")},
     ],

@@ -16,9 +16,12 @@ MAX_NAME = 200
 def record(user: User | None, project: Project | None, action: str, *, actor: str = "", **detail: Any) -> AuditLog:
     """Leave a line such as `member.added`; call it inside the transaction of the change, so that both land or neither.
 
-    Which door the change came through and under which request is known from `accounts.context`. `detail` may hold what
-    JSON knows, ids and times. `actor` names who acted where there is no user.
+    Which door the change came through, under which request and with which personal token (which goes into the detail as
+    `token`) is known from `accounts.context`. `detail` may hold what JSON knows, ids and times. `actor` names who acted
+    where there is no user.
     """
+    if token := context.token.get():
+        detail = {**detail, "token": token}
     return AuditLog.objects.create(
         user=user,
         actor=_storable(user.email if user else actor)[:MAX_EMAIL],

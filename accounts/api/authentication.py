@@ -1,6 +1,6 @@
-"""Who calls: `Authorization: Bearer <access token>`."""
+"""Who calls: `Authorization: Bearer <access token>`, or a personal token in its place."""
 
-from typing import cast
+from typing import Any, cast
 from uuid import UUID
 
 from django.utils.translation import gettext_lazy as _
@@ -10,18 +10,30 @@ from rest_framework_simplejwt.authentication import JWTAuthentication
 from rest_framework_simplejwt.exceptions import InvalidToken
 from rest_framework_simplejwt.tokens import Token
 
-from accounts import tokens
+from accounts import personal, tokens
 from accounts.models import User
 
 NOT_VALID = _("This access token is not valid or has run out. Refresh it, or log in again.")
+NO_TOKEN = _("This personal token is not valid: it may have run out or been revoked.")
 ENDED = _("This session has ended. Log in again.")
 
 
 class BearerAuthentication(JWTAuthentication):
-    """Takes access tokens of sessions that are still open, and only those.
+    """Takes access tokens of sessions that are still open, and personal tokens of scripts; nothing else.
 
     A refresh token, another algorithm, an ended session, an old password or a deactivated user all get 401.
     """
+
+    def authenticate(self, request: Request) -> tuple[User, Any] | None:  # type: ignore[override]
+        """The caller with the claims of the access token, or with what a personal token grants."""
+        header = self.get_header(request)
+        raw = self.get_raw_token(header) if header else None
+        if raw is None or not personal.is_one(raw):
+            return super().authenticate(request)  # type: ignore[return-value]
+        found = personal.holder(raw.decode(errors="replace"))
+        if found is None:
+            raise AuthenticationFailed(NO_TOKEN)
+        return found
 
     def get_raw_token(self, header: bytes) -> bytes | None:
         """The token of the header; the scheme may be written in any case (RFC 9110)."""

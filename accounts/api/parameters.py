@@ -7,13 +7,15 @@ import re
 from collections.abc import Mapping
 from difflib import get_close_matches
 from functools import lru_cache
-from typing import Any
+from typing import Any, ClassVar
 
 from django.conf import settings
 from drf_spectacular.generators import SchemaGenerator
+from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
+from accounts import personal
 from accounts.api.schema import ApiSchema
 from accounts.errors import ServiceError
 
@@ -29,12 +31,22 @@ class Described(APIView):
     """A call that the OpenAPI document describes, and that takes the parameters told there."""
 
     schema = ApiSchema()
+    # Which scope of a personal token an action (or, in a plain view, a method in small letters) takes, where it is not
+    # `read` for reading and `write` for the rest; None: no token may. `""` stands for all that are not named.
+    token_scopes: ClassVar[Mapping[str, str | None]] = {}
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Prove who calls and that they may; then look at how they ask."""
         super().initial(request, *args, **kwargs)
+        personal.require(request.auth, self.token_scope(request))
         self.enter(request, **kwargs)
         check(request)
+
+    def token_scope(self, request: Request) -> str | None:
+        """The scope that a personal token needs for this; None if none will do."""
+        method = (request.method or "").lower()
+        usual = "read" if method.upper() in SAFE_METHODS else "write"
+        return self.token_scopes.get(getattr(self, "action", None) or method, self.token_scopes.get("", usual))
 
     def enter(self, request: Request, **kwargs: Any) -> None:
         """Find what the address names, before it is told anything about it."""

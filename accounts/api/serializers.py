@@ -5,7 +5,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from accounts.models import User
+from accounts.models import PersonalToken, User
 
 # Hashing longer ones would only cost time.
 MAX_PASSWORD = 1024
@@ -99,6 +99,46 @@ class LogoutSerializer(serializers.Serializer):
     everywhere = serializers.BooleanField(
         default=False, write_only=True, help_text="End all of your sessions, not just this one."
     )
+
+
+class PersonalTokenSerializer(serializers.ModelSerializer[PersonalToken]):
+    """A token of a script, without the token itself."""
+
+    works = serializers.BooleanField(
+        read_only=True, help_text="False once it has run out, or a new password or a locked account has ended it."
+    )
+    scopes = serializers.ListField(child=serializers.ChoiceField(PersonalToken.Scope.choices), read_only=True)
+
+    class Meta:
+        model = PersonalToken
+        fields = ("id", "name", "start", "scopes", "works", "created_at", "expires_at", "last_used_at")
+        read_only_fields = fields
+
+
+class NewPersonalTokenSerializer(serializers.Serializer):
+    """What makes a token."""
+
+    name = serializers.CharField(max_length=100, help_text="So that you know it again; each of yours another.")
+    scopes = serializers.ListField(
+        child=serializers.ChoiceField(PersonalToken.Scope.choices),
+        allow_empty=False,
+        max_length=10,
+        help_text="`read`; `write` also imports, edits and exports; `manage` also changes teams, connections and users, "
+        "and deletes projects. Each includes the ones before, and never goes beyond your own roles.",
+    )
+    days = serializers.IntegerField(
+        required=False, min_value=1, max_value=36_525, help_text="How long it works; the installation has a limit."
+    )
+
+
+class MadePersonalTokenSerializer(PersonalTokenSerializer):
+    """A token that was just made; this once with the token itself."""
+
+    token = serializers.CharField(read_only=True, help_text="For the `Authorization: Bearer` header.")
+
+    class Meta(PersonalTokenSerializer.Meta):
+        fields = (*PersonalTokenSerializer.Meta.fields, "token")  # type: ignore[assignment]
+        read_only_fields = fields
 
 
 class PasswordSerializer(serializers.Serializer):

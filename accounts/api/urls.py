@@ -6,6 +6,7 @@ from rest_framework.routers import SimpleRouter
 from accounts.api import views
 
 router = SimpleRouter(trailing_slash=False, use_regex_path=False)
+router.register("auth/tokens", views.PersonalTokenViewSet, basename="personal-token")
 router.register("users", views.UserViewSet, basename="user")
 
 urlpatterns = [

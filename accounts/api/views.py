@@ -1,5 +1,6 @@
 """Logging in and out, oneself, and users for global admins."""
 
+from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema
 from rest_framework.decorators import action
 from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
@@ -9,12 +10,12 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 from rest_framework.viewsets import GenericViewSet
 
-from accounts import services
+from accounts import personal, services
 from accounts.api import serializers
 from accounts.api.authentication import caller, session
 from accounts.api.pagination import KeysetPagination
 from accounts.api.parameters import Described
-from accounts.models import User
+from accounts.models import PersonalToken, User
 
 
 class OpenView(Described):
@@ -51,6 +52,8 @@ class RefreshView(OpenView):
 class LogoutView(Described):
     """The end of a session."""
 
+    token_scopes = {"": None}
+
     @extend_schema(request=serializers.LogoutSerializer, responses={204: None}, tags=["auth"])
     def post(self, request: Request) -> Response:
         """End this session, or all of your sessions: their tokens stop working at once."""
@@ -62,6 +65,8 @@ class LogoutView(Described):
 
 class PasswordView(Described):
     """One's own password."""
+
+    token_scopes = {"": None}
 
     @extend_schema(request=serializers.PasswordSerializer, responses=serializers.PairSerializer, tags=["auth"])
     def post(self, request: Request) -> Response:
@@ -79,6 +84,8 @@ class PasswordView(Described):
 class MeView(Described):
     """Oneself."""
 
+    token_scopes = {"patch": "manage"}
+
     @extend_schema(responses=serializers.MeSerializer, tags=["auth"])
     def get(self, request: Request) -> Response:
         """Who you are and which roles you have."""
@@ -93,6 +100,41 @@ class MeView(Described):
         if form.validated_data:
             services.update_profile(user=user, **form.validated_data)
         return Response(serializers.MeSerializer(user).data)
+
+
+@extend_schema(tags=["personal tokens"])
+class PersonalTokenViewSet(Described, ListModelMixin, GenericViewSet[PersonalToken]):
+    """Tokens for scripts, each of its user's own. Whoever calls with such a token cannot make or end others."""
+
+    queryset = PersonalToken.objects.all()
+    serializer_class = serializers.PersonalTokenSerializer
+    pagination_class = KeysetPagination
+    ordering = ("-id",)
+    lookup_value_converter = "int"
+    token_scopes = {"": None}
+
+    def get_queryset(self) -> QuerySet[PersonalToken]:
+        """The caller's own."""
+        if getattr(self, "swagger_fake_view", False):
+            return PersonalToken.objects.none()
+        return PersonalToken.objects.filter(user=caller(self.request)).select_related("user")
+
+    @extend_schema(
+        request=serializers.NewPersonalTokenSerializer, responses={201: serializers.MadePersonalTokenSerializer}
+    )
+    def create(self, request: Request) -> Response:
+        """Make a token for a script. The answer alone has the token itself: keep it, it is nowhere to be had again."""
+        form = serializers.NewPersonalTokenSerializer(data=request.data)
+        form.is_valid(raise_exception=True)
+        token, secret = personal.create(user=caller(request), **form.validated_data)
+        data = {**self.get_serializer(token).data, "token": secret}
+        return Response(data, status=201, headers={"Cache-Control": "no-store"})
+
+    @extend_schema(responses={204: None})
+    def destroy(self, request: Request, pk: int) -> Response:
+        """Revoke a token: it opens nothing from now on, and what it has opened is closed."""
+        personal.revoke(user=caller(request), pk=pk)
+        return Response(status=204)
 
 
 class IsGlobalAdmin(BasePermission):
@@ -115,6 +157,7 @@ class UserViewSet(Described, ListModelMixin, RetrieveModelMixin, GenericViewSet[
     pagination_class = KeysetPagination
     ordering = ("-id",)
     lookup_value_converter = "int"
+    token_scopes = {"create": "manage", "activate": "manage", "deactivate": "manage"}
 
     @extend_schema(request=serializers.NewUserSerializer, responses={201: serializers.UserSerializer})
     def create(self, request: Request) -> Response:

@@ -17,6 +17,7 @@ from cocohub.workplace import (
     picture,
     round_trip,
     sending,
+    tokens,
 )
 
 app_name = "workplace"
@@ -24,6 +25,8 @@ urlpatterns = [
     path("tasks", home.tasks, name="tasks"),
     path("projects", home.start_project, name="start-project"),
     re_path(r"^tasks/(?P<task_pk>[0-9a-f-]{36})/(?P<what>cancel|retry)$", home.steer_task, name="steer-task"),
+    path("tokens", tokens.tokens, name="tokens"),
+    path("tokens/<int:token_pk>/revoke", tokens.revoke, name="revoke-token"),
     path("<int:project_pk>/images", browse.images, name="images"),
     path("<int:project_pk>/images/more", browse.more, name="more"),
     path("<int:project_pk>/images/facets", browse.facets, name="facets"),

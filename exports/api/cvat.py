@@ -125,6 +125,7 @@ class CvatConnectionView(ProjectScoped):
 
     serializer_class = shapes.CvatConnectionSerializer
     required_roles = dict.fromkeys(("get", "put", "delete"), Role.MANAGER)
+    token_scopes = dict.fromkeys(("put", "delete"), "manage")
 
     def get(self, request: Request, project_pk: int) -> Response:
         """What is known of the connection; never the token."""
@@ -163,6 +164,7 @@ class CvatCheckView(ProjectScoped):
 
     serializer_class = shapes.CvatCheckSerializer
     required_roles = {"post": Role.MANAGER}
+    token_scopes = {"post": "manage"}
 
     @extend_schema(request=None, responses=shapes.CvatCheckSerializer)
     def post(self, request: Request, project_pk: int) -> Response:

@@ -192,6 +192,7 @@ class CvatListeningView(ProjectScoped):
 
     serializer_class = shapes.ListeningSerializer
     required_roles = dict.fromkeys(("put", "delete"), Role.MANAGER)
+    token_scopes = dict.fromkeys(("put", "delete"), "manage")
 
     @extend_schema(request=None, responses=shapes.ListeningSerializer)
     def put(self, request: Request, project_pk: int) -> Response:

@@ -36,6 +36,7 @@ class ProjectViewSet(ProjectScoped, ListModelMixin, GenericViewSet[Project]):
     lookup_url_kwarg = "project_pk"
     lookup_value_converter = "int"
     required_roles = {"partial_update": Role.MANAGER, "destroy": Role.OWNER, "transfer": Role.OWNER}
+    token_scopes = {"destroy": "manage", "transfer": "manage"}
 
     def get_queryset(self) -> QuerySet[Project]:
         """What the caller sees, with the caller's role."""
@@ -104,6 +105,7 @@ class MemberViewSet(ProjectScoped, ListModelMixin, RetrieveModelMixin, GenericVi
         "destroy": Role.MANAGER,
         "leave": Role.VIEWER,
     }
+    token_scopes = {"create": "manage", "partial_update": "manage", "destroy": "manage", "leave": "manage"}
 
     @extend_schema(request=serializers.NewMemberSerializer, responses={201: serializers.MemberSerializer})
     def create(self, request: Request, project_pk: int) -> Response:
@@ -169,6 +171,7 @@ class TaskViewSet(Described, RetrieveModelMixin, GenericViewSet[Task]):
     queryset = Task.objects.all()
     serializer_class = serializers.TaskSerializer
     lookup_value_converter = "uuid"
+    token_scopes = {"ticket": "read"}
 
     def get_queryset(self) -> QuerySet[Task]:
         """Tasks of the projects that the caller sees."""
