@@ -114,7 +114,7 @@ def holder(secret: str) -> tuple[User, Granted] | None:
 
 
 def require(granted: object, scope: str | None) -> None:
-    """Raise Forbidden if this is a token that lacks the scope; None is for what no token may. Log-ins may everything."""
+    """Raise Forbidden if this is a token that lacks the scope; None is for what no token may. Log-ins may all."""
     if not isinstance(granted, Granted):
         return
     if scope is None:

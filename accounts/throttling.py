@@ -91,17 +91,13 @@ def make_familiar(address: str, email: str) -> None:
 class CallThrottle(BaseThrottle):
     """Calls of the API: by user and by personal token, or by address where no user is known.
 
-    The scarcest budget is left with the request as `rate_budget`, for the headers of the answer.
+    The scarcest budget is left with the request as `rate_budget`, for the headers of the answer; a refusal's own is put
+    there by `cocohub.errors`.
     """
 
     def allow_request(self, request: Request, view: Any) -> bool:
         """Count the call; raises TooManyRequests."""
-        try:
-            budgets = list(_spent(request))
-        except TooManyRequests as refusal:
-            request._request.rate_budget = refusal.budget  # type: ignore[attr-defined]
-            raise
-        if found := [budget for budget in budgets if budget is not None]:
+        if found := [budget for budget in _spent(request) if budget is not None]:
             request._request.rate_budget = min(found, key=lambda one: one.left)  # type: ignore[attr-defined]
         return True
 

@@ -63,6 +63,8 @@ def exception_handler(error: Exception, context: Mapping[str, Any]) -> Response 
     problem = describe(error)
     if problem is None:
         return None
+    if isinstance(error, TooManyRequests) and error.budget is not None:
+        context["request"]._request.rate_budget = error.budget
     set_rollback()
     return Response(problem.body, status=problem.status, headers=dict(problem.headers))
 

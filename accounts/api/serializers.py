@@ -123,8 +123,8 @@ class NewPersonalTokenSerializer(serializers.Serializer):
         child=serializers.ChoiceField(PersonalToken.Scope.choices),
         allow_empty=False,
         max_length=10,
-        help_text="`read`; `write` also imports, edits and exports; `manage` also changes teams, connections and users, "
-        "and deletes projects. Each includes the ones before, and never goes beyond your own roles.",
+        help_text="`read`; `write` also imports, edits and exports; `manage` also changes teams, connections and "
+        "users, and deletes projects. Each includes the ones before, and never goes beyond your own roles.",
     )
     days = serializers.IntegerField(
         required=False, min_value=1, max_value=36_525, help_text="How long it works; the installation has a limit."
