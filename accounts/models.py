@@ -1,4 +1,4 @@
-"""Who may log in, which sessions have been ended, and the tokens of scripts."""
+"""Who may log in, which sessions have been ended, the tokens of scripts, and which calls are not to be made twice."""
 
 import uuid
 from datetime import timedelta
@@ -165,3 +165,27 @@ class PersonalToken(models.Model):
         """Whether it still opens anything; asks for the user's row."""
         alive = self.user.is_active and self.version == self.user.token_version
         return alive and self.expires_at > timezone.now()
+
+
+class IdempotentCall(models.Model):
+    """A call that was made with an `Idempotency-Key`, and what it was answered; kept for a day."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
+    key = models.CharField(max_length=100)
+    path = models.CharField(max_length=300)
+    # HMAC of the body: rows do not give away what was in it, be it a password.
+    body = models.BinaryField(max_length=32)
+    # Whoever's call it is that runs or has run; changes when another takes over from one that died.
+    holder = models.UUIDField()
+    started_at = models.DateTimeField(default=timezone.now, db_index=True)
+    status = models.PositiveSmallIntegerField(null=True)  # NULL: not answered yet
+    headers = models.JSONField(default=dict)
+    answer = models.BinaryField(null=True)  # NULL: it held a secret and was not kept
+
+    class Meta:
+        verbose_name = _("idempotent call")
+        verbose_name_plural = _("idempotent calls")
+        constraints = [models.UniqueConstraint(fields=["user", "key", "path"], name="accounts_idempotent_call_unique")]
+
+    def __str__(self) -> str:
+        return f"{self.key} {self.path}"

@@ -246,6 +246,7 @@ CELERY_BEAT_SCHEDULE = {
     "look for what was saved in CVAT": {"task": "exports.tasks.look_at_cvat", "schedule": 60.0},
     "forget insights nobody asks for": {"task": "insights.tasks.forget_unread", "schedule": crontab(minute=47)},
     "forget expired tokens": {"task": "accounts.tasks.forget_expired_tokens", "schedule": crontab(minute=17)},
+    "forget answers of calls long ago": {"task": "accounts.tasks.forget_old_answers", "schedule": crontab(minute=7)},
 }
 
 # --- Storage --------------------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ A misspelt parameter would else be passed over in silence, and the answer be of 
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from difflib import get_close_matches
 from functools import lru_cache
 from typing import Any, ClassVar
@@ -16,6 +16,7 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from accounts import personal
+from accounts.api import idempotency
 from accounts.api.schema import ApiSchema
 from accounts.errors import ServiceError
 
@@ -34,6 +35,8 @@ class Described(APIView):
     # Which scope of a personal token an action (or, in a plain view, a method in small letters) takes, where it is not
     # `read` for reading and `write` for the rest; None: no token may. `""` stands for all that are not named.
     token_scopes: ClassVar[Mapping[str, str | None]] = {}
+    # Actions (or methods) whose answer is a secret.
+    secret_answers: ClassVar[Collection[str]] = ()
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Prove who calls and that they may; then look at how they ask."""
@@ -41,6 +44,14 @@ class Described(APIView):
         personal.require(request.auth, self.token_scope(request))
         self.enter(request, **kwargs)
         check(request)
+        handler = getattr(self, "post", None)
+        if request.method == "POST" and handler is not None:
+            wrapped = idempotency.wrapped(handler, request, secret=self.answers_are_secret(request))
+            setattr(self, "post", wrapped)  # noqa: B010 - where dispatch() looks for it
+
+    def answers_are_secret(self, request: Request) -> bool:
+        """Whether what is answered to a POST must not be kept, not even for a day."""
+        return (getattr(self, "action", None) or "post") in self.secret_answers
 
     def token_scope(self, request: Request) -> str | None:
         """The scope that a personal token needs for this; None if none will do."""

@@ -6,6 +6,8 @@ from drf_spectacular.contrib.rest_framework_simplejwt import SimpleJWTScheme
 from drf_spectacular.openapi import AutoSchema
 from rest_framework import serializers
 
+from accounts.api import idempotency
+
 
 class ErrorSerializer(serializers.Serializer):
     """Every answer of 400 and above."""
@@ -20,7 +22,14 @@ class ErrorSerializer(serializers.Serializer):
 
 
 class ApiSchema(AutoSchema):
-    """Adds the shape of errors to every operation."""
+    """Adds the shape of errors to every operation, and to those that can be sent again without harm, how."""
+
+    def get_override_parameters(self) -> list[Any]:
+        """What is told of an operation by hand; `Idempotency-Key` of every POST of somebody who is known."""
+        told = list(super().get_override_parameters())
+        if self.method == "POST" and self.view.authentication_classes:
+            told.append(idempotency.PARAMETER)
+        return told
 
     def _get_response_bodies(self, direction: Any = "response") -> dict[str, Any]:
         bodies = super()._get_response_bodies(direction)

@@ -138,7 +138,7 @@ class MadePersonalTokenSerializer(PersonalTokenSerializer):
 
     class Meta(PersonalTokenSerializer.Meta):
         fields = (*PersonalTokenSerializer.Meta.fields, "token")  # type: ignore[assignment]
-        read_only_fields = fields
+        read_only_fields = fields  # type: ignore[assignment]
 
 
 class PasswordSerializer(serializers.Serializer):

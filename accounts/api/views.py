@@ -67,6 +67,7 @@ class PasswordView(Described):
     """One's own password."""
 
     token_scopes = {"": None}
+    secret_answers = ("post",)
 
     @extend_schema(request=serializers.PasswordSerializer, responses=serializers.PairSerializer, tags=["auth"])
     def post(self, request: Request) -> Response:
@@ -112,6 +113,7 @@ class PersonalTokenViewSet(Described, ListModelMixin, GenericViewSet[PersonalTok
     ordering = ("-id",)
     lookup_value_converter = "int"
     token_scopes = {"": None}
+    secret_answers = ("create",)
 
     def get_queryset(self) -> QuerySet[PersonalToken]:
         """The caller's own."""

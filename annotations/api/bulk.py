@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema, extend_schema_field
+from drf_spectacular.utils import OpenApiResponse, extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.decorators import action
 from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
@@ -20,12 +20,6 @@ from assets.services import Edit
 from projects.api.base import ProjectScoped
 from projects.api.serializers import TaskSerializer
 
-KEY = OpenApiParameter(
-    "Idempotency-Key",
-    str,
-    OpenApiParameter.HEADER,
-    description="The same request again, with the same key, is the same bulk edit.",
-)
 SAMPLE_FIELDS = ("id", "coco_id", "split", "file_name", "status", "tags", "metadata", "annotations")
 
 
@@ -127,7 +121,6 @@ class AssetBulkViewSet(ProjectScoped, GenericViewSet[ImageAsset]):
             200: OpenApiResponse(BulkEditSerializer, "Done. With `dry_run`: what would happen (a preview)."),
             202: OpenApiResponse(BulkEditSerializer, "A task does it."),
         },
-        parameters=[KEY],
         filters=False,
     )
     @action(detail=False, methods=["post"], url_path="bulk")
@@ -164,9 +157,7 @@ class BulkEditViewSet(ProjectScoped, ListModelMixin, RetrieveModelMixin, Generic
         """With their numbers."""
         return batches.with_numbers(super().get_queryset())
 
-    @extend_schema(
-        request=UndoSerializer, responses={200: BulkEditSerializer, 202: BulkEditSerializer}, parameters=[KEY]
-    )
+    @extend_schema(request=UndoSerializer, responses={200: BulkEditSerializer, 202: BulkEditSerializer})
     @action(detail=True, methods=["post"])
     def undo(self, request: Request, project_pk: int, pk: int) -> Response:
         """Put back what was there. Takes the role that the edit took; 409 names images that were changed since."""

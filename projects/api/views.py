@@ -172,6 +172,7 @@ class TaskViewSet(Described, RetrieveModelMixin, GenericViewSet[Task]):
     serializer_class = serializers.TaskSerializer
     lookup_value_converter = "uuid"
     token_scopes = {"ticket": "read"}
+    secret_answers = ("ticket",)
 
     def get_queryset(self) -> QuerySet[Task]:
         """Tasks of the projects that the caller sees."""

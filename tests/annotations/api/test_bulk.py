@@ -77,7 +77,7 @@ def test_a_large_edit_is_202_and_the_key_makes_it_one(at, as_curator, images, mo
     assert first.json()["task"]["kind"] == "bulk_edit"
     again = as_curator.post(at("assets/bulk"), body, headers=headers)
     assert (again.status_code, again.json()["id"]) == (202, first.json()["id"])
-    assert as_curator.post(at("assets/bulk"), {**body, "q": "tag:y"}, headers=headers).status_code == 409
+    assert as_curator.post(at("assets/bulk"), {**body, "q": "tag:y"}, headers=headers).status_code == 422
 
 
 def test_edits_of_another_project_are_404(at, as_curator, as_stranger, images, stranger):
