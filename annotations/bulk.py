@@ -12,15 +12,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from accounts.errors import Conflict, ServiceError
 from accounts.models import User
-from annotations import batches, labels, query, undo
+from annotations import batches, labels, query, statistics, undo
 from annotations.changes import Action, Change, Selection, role_for
-from annotations.models import BulkEdit
+from annotations.models import Annotation, BulkEdit
 from assets.models import ImageAsset
 from projects import audit, jobs, policies
 from projects.models import Project, Task
@@ -46,6 +46,7 @@ class Preview:
 def preview(*, user: User, project: Project, selection: Selection, change: Change) -> Preview:
     """Tell what the bulk edit would do, and do nothing. Raises QueryError where the query takes too long."""
     _require(user, project, selection, change)
+    selection.refuse_unknown(project)
     with query.statement_timeout():
         point = transaction.savepoint()
         edit = BulkEdit.objects.create(project=project, action=change.action, change=change.as_dict())
@@ -68,6 +69,7 @@ def start(*, user: User, project: Project, selection: Selection, change: Change,
     fingerprint = _fingerprint(selection, change)
     if known := _known(user, project, key, fingerprint):
         return known
+    selection.refuse_unknown(project)
     with query.statement_timeout():
         few = [row["pk"] for row in selection.images(project).primary_keys(AT_ONCE + 1)]
     new = BulkEdit(
@@ -237,6 +239,8 @@ def run(claim: jobs.Claim, tell: Progress = lambda phase, done, total: None) -> 
     claim.progress(phase, done, edit.total)
     with transaction.atomic():
         result = batches.finish(edit)
+        with connection.cursor() as cursor:
+            statistics.renew(cursor, {ImageAsset: done, **({Annotation: done} if of_annotations else {})})
         claim.succeed_with_transaction(result)
     return result
 

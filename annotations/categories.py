@@ -51,11 +51,18 @@ def create_category(
     color: str = "",
     meta: Mapping[str, Any] | None = None,
 ) -> Category:
-    """Make a category; its COCO id is one above the project's greatest unless given. For curators."""
+    """Make a category; its COCO id is one above the project's greatest unless given. For curators.
+
+    Raises Conflict for a name that there is: only who gives an id as well means another category of that name, such as
+    splits that number theirs differently have.
+    """
     policies.require(user, Role.CURATOR, project)
     _check(name=name, supercategory=supercategory, color=color, meta=meta)
     project.touch()  # makes others who number a category wait
     if coco_id is None:
+        there = project.categories.filter(name=name).order_by("coco_id").first()
+        if there is not None:
+            raise _taken(there.coco_id, name)
         coco_id = (project.categories.aggregate(greatest=Max("coco_id"))["greatest"] or 0) + 1
     try:
         with transaction.atomic():

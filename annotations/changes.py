@@ -15,6 +15,7 @@ from assets.services import Edit
 from projects.models import Project, Role
 
 MAX_IDS = 10_000  # images named one by one
+SHOWN = 5  # ids in a message
 MAX_SPLIT = 100  # characters
 
 Action = BulkEdit.Action
@@ -39,6 +40,18 @@ class Selection:
         query.parse(self.q)
         if self.ids is not None and len(self.ids) > MAX_IDS:
             text = f"{len(self.ids):,} ids; {MAX_IDS:,} is the most. Select the images by a query."
+            raise ServiceError(text, fields={"ids": [text]})
+
+    def refuse_unknown(self, project: Project) -> None:
+        """Raise ServiceError for keys that are none of the project's images: none is left out in silence."""
+        if not self.ids:
+            return
+        unknown = sorted(set(self.ids).difference(self.images(project).values_list("pk", flat=True)))
+        if unknown:
+            shown = ", ".join(map(str, unknown[:SHOWN])) + (", ..." if len(unknown) > SHOWN else "")
+            text = (
+                f"{len(unknown):,} of {len(self.ids):,} ids are no images of this project: {shown}. Nothing was done."
+            )
             raise ServiceError(text, fields={"ids": [text]})
 
     def as_dict(self) -> dict[str, Any]:

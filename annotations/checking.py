@@ -1,5 +1,6 @@
 """Annotations that people type are held to what a COCO file is held to; only stricter: nothing is mended in silence."""
 
+import math
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
@@ -41,6 +42,7 @@ def check(
     the others as they are. Raises ServiceError with the fields at fault.
     """
     _refuse_bad_extra(extra, kind)
+    _refuse_odd(given)
     record = {name: text.encode() for name, text in stored.items() if name not in given}
     record |= {name: orjson.dumps(value) for name, value in given.items() if value is not None}
     new = {name: value for name, value in extra.items() if value is not None}
@@ -76,7 +78,11 @@ def complete(image: ImageAsset, given: Mapping[str, Any]) -> dict[str, Any]:
         if "area" not in fields and not flaws:
             fields["area"] = _area(fields["segmentation"])
     elif "area" not in fields and _is_box(fields.get("bbox")):
-        fields["area"] = fields["bbox"][2] * fields["bbox"][3]
+        area = fields["bbox"][2] * fields["bbox"][3]
+        if not math.isfinite(area):
+            text = f"A box of {fields['bbox'][2]:g} x {fields['bbox'][3]:g} pixels has no area that could be stored."
+            raise ServiceError("The annotation cannot be stored.", fields={"bbox": [text]})
+        fields["area"] = area
     return fields
 
 
@@ -107,10 +113,27 @@ def _read(image: ImageAsset, texts: Mapping[str, bytes], changed: set[str]) -> A
     for flaw in flaws:
         name = flaw.path.removeprefix("$.annotations[0]").lstrip(".").partition("[")[0].partition(".")[0]
         if flaw.code not in TOLERATED and (not records or name in changed or not name):
-            faults.setdefault(name or "annotation", []).append(flaw.message)
+            faults.setdefault(name or "annotation", []).append(_refused(flaw.message))
     if faults or not records:
         raise ServiceError("The annotation cannot be stored.", fields=faults)
     return records[0]
+
+
+def _refused(message: str) -> str:
+    """What the reader says of a file's record, without what becomes of it there: here it is refused."""
+    return message.removesuffix(": kept as it is.").rstrip(".").replace(" was left out", " cannot be stored") + "."
+
+
+def _refuse_odd(given: Mapping[str, Any]) -> None:
+    """What a file may hold and nobody would type: it would be out of reach of the query language."""
+    keypoints, attributes = given.get("keypoints"), given.get("attributes")
+    odd = [v for v in (keypoints or [])[2::3] if v not in (0, 1, 2)] if isinstance(keypoints, list) else []
+    if odd:
+        text = f"A keypoint's visibility is {odd[0]!r}; expected 0 (not labelled), 1 (hidden) or 2 (visible)."
+        raise ServiceError("The annotation cannot be stored.", fields={"keypoints": [text]})
+    if attributes is not None and not isinstance(attributes, dict):
+        text = f"The attributes are {type(attributes).__name__}; expected an object with names and values."
+        raise ServiceError("The annotation cannot be stored.", fields={"attributes": [text]})
 
 
 def _value(found: Any) -> Any:

@@ -250,6 +250,8 @@ def _names(spot: _Spot) -> Iterator[Suggestion]:
     fitting = [field for field in fields if field.name.startswith(typed)]
     fitting += [field for field in fields if typed in field.name and field not in fitting]
     for field in fitting:
+        if field is exact and not field.part:
+            continue  # its operators have been given
         yield Suggestion(f"{field.name}{'.' if field.part else ':'}", "field", field.help)
     for name in FUNCTIONS:
         if name.startswith(typed) and not spot.in_objects:

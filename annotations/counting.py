@@ -7,7 +7,7 @@ from django.db.models import IntegerField, QuerySet, Subquery
 
 from accounts.alternatives import AlternativesQuerySet, estimate
 
-__all__ = ["CAP", "CappedCount", "Found", "count", "estimate", "find", "settled"]
+__all__ = ["CAP", "CappedCount", "Found", "count", "estimate", "exactly", "find", "settled"]
 
 CAP = 1_000  # rows; a page is not read until they are counted
 
@@ -30,6 +30,11 @@ class Found(NamedTuple):
     keys: "array[int] | None"
 
 
+def exactly(rows: QuerySet[Any]) -> int:
+    """How many there are, however long it takes to count them. One statement."""
+    return _keys(rows, None).count()
+
+
 def find(rows: QuerySet[Any]) -> Found:
     """Count, and keep the keys of few. One statement, or two."""
     keys = array("q", _keys(rows, CAP + 1).values_list("pk", flat=True))
@@ -49,5 +54,5 @@ class CappedCount(Subquery):
         )
 
 
-def _keys(rows: QuerySet[Any], most: int) -> QuerySet[Any, Any]:
+def _keys(rows: QuerySet[Any], most: int | None) -> QuerySet[Any, Any]:
     return rows.primary_keys(most) if isinstance(rows, AlternativesQuerySet) else rows.order_by().values("pk")[:most]

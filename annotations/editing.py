@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.db import IntegrityError, transaction
-from django.db.models import F, JSONField, TextField, Value
+from django.db.models import F, JSONField, Max, OuterRef, Subquery, TextField, Value
 from django.db.models.functions import Cast, Now
 
 from accounts.errors import Conflict, NotFound, ServiceError, StaleEdit
@@ -13,7 +13,7 @@ from annotations import categories, checking, labels
 from annotations.coco.images import TEXT_IDS
 from annotations.models import Annotation, Category, Kind
 from annotations.predictions import FIRST_ID
-from assets.models import ImageAsset
+from assets.models import ImageAsset, Split
 from assets.services import merge_patch
 from projects import audit, policies
 from projects.models import Project, Role
@@ -202,7 +202,10 @@ def _merged_extra(annotation: Annotation, patch: Mapping[str, Any]) -> Any:
 
 
 def _last(image: ImageAsset, kind: Kind) -> tuple[int, int]:
-    """Greatest COCO id of the kind in the image's split, and the place of its annotation in the file: a new one goes
-    there."""
-    rows = Annotation.objects.filter(project=image.project_id, split=image.split_id, kind=kind, coco_id__lte=LAST_ID)
-    return rows.order_by("-coco_id").values_list("coco_id", "position").first() or (0, 0)
+    """Greatest COCO id of the kind in the project, so that its splits fit into one file; and the place of the last
+    annotation of the image's split in its file: a new one goes there."""
+    rows = Annotation.objects.filter(project=image.project_id, kind=kind, coco_id__lte=LAST_ID).order_by("-coco_id")
+    # Split by split, for the index is one of splits.
+    greatest = rows.filter(split=OuterRef("pk")).values("coco_id")[:1]
+    found = Split.objects.filter(project=image.project_id).aggregate(greatest=Max(Subquery(greatest)))["greatest"]
+    return found or 0, rows.filter(split=image.split_id).values_list("position", flat=True).first() or 0

@@ -1,7 +1,7 @@
 """How many images of a query have each tag, category, split, status and issue: all five in one statement."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import connection
 
@@ -14,6 +14,7 @@ from projects.models import Project
 NAMES = ("tags", "categories", "splits", "statuses", "issues")
 LIMIT, MAX_LIMIT = 50, 500  # values per facet
 CAP = 10_000  # images that are looked at one by one
+FEW = 2  # times as many images as the sample has: so many are looked at without one
 
 _FACETS = {
     "tags": "SELECT tag AS value, count(*) AS images FROM chosen, unnest(tags) AS tag GROUP BY tag",
@@ -73,8 +74,8 @@ class Facets:
 def facets(project: Project, q: str, *, names: tuple[str, ...] = NAMES, limit: int = LIMIT) -> Facets:
     """The facets of what `q` selects, `limit` values of each.
 
-    Exact where the query finds no more than the cap of counts (10,000 images). Above it the images of an evenly spread
-    sample are counted, and the numbers are scaled to the estimated total.
+    Exact where the query finds no more than the cap of counts (10,000 images), or the project has few enough to look at
+    all of them. Else the images of an evenly spread sample are counted, and the numbers are scaled to the project.
     """
     question: Question[Facets] = Question(project, "facets", q, f"{limit:d}", *names)
     return question.answer(lambda: _find(project, q, names, limit))
@@ -82,20 +83,38 @@ def facets(project: Project, q: str, *, names: tuple[str, ...] = NAMES, limit: i
 
 def _find(project: Project, q: str, names: tuple[str, ...], limit: int) -> Facets:
     rows = query.filter_images(ImageAsset.objects.all(), project, q)
-    values, number = _counted(project, rows.order_by().first_rows(CAP + 1), names, limit, most=CAP)
-    if number <= CAP:
-        return Facets(number, True, None, values)
-    number = max(number, estimate(rows))
-    values, size = _counted(project, sampling.spread_among(rows, project).order_by().apart(), names, limit, most=None)
-    share = number / size if size else 0
-    scaled = {name: [(value, round(images * share)) for value, images in found] for name, found in values.items()}
-    return Facets(number, False, size, scaled)
+    found = _counted(project, rows.order_by().first_rows(CAP + 1), names, limit, most=CAP)
+    if found.number <= CAP:
+        return Facets(found.number, True, None, found.values)
+    everything = estimate(ImageAsset.objects.filter(project=project))
+    if everything <= FEW * sampling.SAMPLE:
+        found = _counted(project, rows.order_by().apart(), names, limit)
+        return Facets(found.number, True, None, found.values)
+    found = _counted(project, sampling.spread_among(rows, project).order_by().apart(), names, limit, sampled=True)
+    share = everything / found.sample if found.sample else 0
+    number = max(CAP + 1, round(found.number * share) or estimate(rows))
+    scaled = {name: [(value, round(images * share)) for value, images in each] for name, each in found.values.items()}
+    return Facets(number, False, found.number, scaled)
+
+
+class _Counted(NamedTuple):
+    """The facets of some rows, how many rows there are, and how many images the sample has that they are from."""
+
+    values: dict[str, list[tuple[str, int]]]
+    number: int
+    sample: int
 
 
 def _counted(
-    project: Project, rows: ImageAssetQuerySet, names: tuple[str, ...], limit: int, *, most: int | None
-) -> tuple[dict[str, list[tuple[str, int]]], int]:
-    """The facets of the rows, and how many rows there are; no facets where there are more than `most`."""
+    project: Project,
+    rows: ImageAssetQuerySet,
+    names: tuple[str, ...],
+    limit: int,
+    *,
+    most: int | None = None,
+    sampled: bool = False,
+) -> _Counted:
+    """One statement; no facets where there are more rows than `most`."""
     columns = rows.values("id", "project_id", "tags", "status", "split_id", "issues")
     found, params = columns.query.sql_with_params()
     tables = [
@@ -103,21 +122,26 @@ def _counted(
         f"chosen AS MATERIALIZED (SELECT * FROM found WHERE {_FEW.format(most=most) if most is not None else 'TRUE'})",
         _NAMED,
     ]
-    parts = " UNION ALL ".join(
+    parts = [
         f"(SELECT '{name}', value, images FROM ({_FACETS[name]}) AS {name} ORDER BY images DESC, value LIMIT {limit:d})"
         for name in names
-    )
-    statement = f"WITH {', '.join(tables)} SELECT '', '', count(*) FROM found UNION ALL {parts}"
+    ]
+    heads = ["SELECT '', '', count(*) FROM found"]
+    values_of_sample: list[int] = []
+    if sampled:
+        text, values_of_sample = sampling.size_of_spread(project)
+        heads.append(f"SELECT '', 'sample', ({text})")
+    statement = f"WITH {', '.join(tables)} {' UNION ALL '.join([*heads, *parts])}"
     values: dict[str, list[tuple[str, int]]] = {name: [] for name in names}
-    size = 0
+    sizes = {"": 0, "sample": 0}
     with connection.cursor() as cursor:
-        cursor.execute(statement, [*params, project.pk])
+        cursor.execute(statement, [*params, project.pk, *values_of_sample])
         for name, value, images in cursor.fetchall():
             if name:
                 values[name].append((value, images))
             else:
-                size = images
-    return values, size
+                sizes[value] = images
+    return _Counted(values, sizes[""], sizes["sample"])
 
 
 def as_json(found: Facets) -> dict[str, Any]:

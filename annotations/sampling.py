@@ -36,6 +36,11 @@ def spread_among(rows: ImageAssetQuerySet, project: Project, size: int = SAMPLE)
     return rows.filter(compared(F("pk"), "= ANY", sample))
 
 
+def size_of_spread(project: Project, size: int = SAMPLE) -> tuple[str, list[int]]:
+    """SQL, with its parameters, for how many images that sample has."""
+    return f"SELECT count(*) FROM ({_SPREAD}) AS sample", _parameters(project, size)  # noqa: S608 - our own words
+
+
 def _parameters(project: Project, size: int) -> list[int]:
     return [project.pk, RUNS, project.pk, RUNS, max(1, size // RUNS)]
 

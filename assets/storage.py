@@ -16,7 +16,6 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 from uuid import UUID
 
-from django.conf import settings
 from django.core import signing
 from django.core.files.base import File
 from django.core.files.storage import FileSystemStorage, default_storage
@@ -70,22 +69,8 @@ def download_name(key: str) -> str:
 
 
 def link(key: str) -> str | None:
-    """An address for reading the stored file for a while; None if there is none.
-
-    A bucket answers with the headers that are signed into the link: type, disposition, caching. It has no way to send
-    `nosniff`.
-    """
-    if not key:
-        return None
-    if not hasattr(default_storage, "bucket_name"):
-        return default_storage.url(key)
-    name = download_name(key)
-    headers = {
-        "ResponseContentType": content_type(key),
-        "ResponseContentDisposition": f'attachment; filename="{name}"' if name else "inline",
-        "ResponseCacheControl": f"private, max-age={settings.MEDIA_LINK_SECONDS}, immutable",
-    }
-    return str(default_storage.url(key, parameters=headers))  # type: ignore[call-arg]
+    """An address for reading the stored file for a while; None if there is none."""
+    return default_storage.url(key) if key else None
 
 
 def image_key(project_id: int, sha256: str, format_: str) -> str:

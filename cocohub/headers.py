@@ -29,7 +29,7 @@ def picture_origins() -> list[str]:
     """Where signed links to pictures lead, besides to ourselves."""
     if not settings.S3_BUCKET:
         return []
-    endpoint = settings.S3_ENDPOINT
+    endpoint = settings.S3_PUBLIC_ENDPOINT or settings.S3_ENDPOINT
     if not endpoint:
         return [AMAZON]
     parts = urlsplit(endpoint)

@@ -252,12 +252,17 @@ CELERY_BEAT_SCHEDULE = {
 # --- Storage --------------------------------------------------------------------------------------------------------
 S3_BUCKET = env.str("S3_BUCKET", default="")
 S3_ENDPOINT = env.str("S3_ENDPOINT", default="")
+# Where browsers reach the bucket's server, if that is not where we do: links to pictures lead there.
+S3_PUBLIC_ENDPOINT = env.str("S3_PUBLIC_ENDPOINT", default="")
+if S3_PUBLIC_ENDPOINT and not S3_PUBLIC_ENDPOINT.startswith(("http://", "https://")):
+    raise ImproperlyConfigured(f"S3_PUBLIC_ENDPOINT is {S3_PUBLIC_ENDPOINT!r}; expected an address with http(s)://.")
 if S3_BUCKET:
     _storage = {
-        "BACKEND": "storages.backends.s3.S3Storage",
+        "BACKEND": "assets.buckets.BucketStorage",
         "OPTIONS": {
             "bucket_name": S3_BUCKET,
             "endpoint_url": S3_ENDPOINT or None,
+            "public_endpoint_url": S3_PUBLIC_ENDPOINT or None,
             "access_key": env.str("S3_ACCESS_KEY", default="") or None,
             "secret_key": env.str("S3_SECRET_KEY", default="") or None,
             "region_name": env.str("S3_REGION", default="us-east-1"),

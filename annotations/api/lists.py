@@ -21,7 +21,13 @@ from projects.api.base import KeysetPagination
 FIELDS = OpenApiParameter(
     "fields", str, description="Names of fields, with commas between them: nothing else is read or answered."
 )
-COUNT = OpenApiParameter("count", bool, description="Whether to count what the query finds (default: true).")
+COUNT = OpenApiParameter(
+    "count",
+    str,
+    enum=["true", "false", "exact"],
+    description=f"Whether to count what the query finds: exactly up to {counting.CAP:,} rows and as an estimate above "
+    "(`true`, the default), not at all (`false`), or exactly however many there are (`exact`), which takes its time.",
+)
 FALSE = ("false", "0", "no")
 COUNTED = "counted"  # of links to other pages: what the first page counted, with a tilde before an estimate
 
@@ -51,6 +57,8 @@ class CountedPagination(KeysetPagination):
             else:
                 known = question.answer(lambda: counting.find(queryset))
                 self.count = known[:2]
+            if request.query_params.get("count") == "exact" and not self.count[1]:
+                self.count = (counting.exactly(view.chosen()), True)
             page = super().paginate_queryset(quickly(queryset, known), request, view)
             if carried and not page:  # the rows around the cursor are gone, so the number is another one
                 self.count = question.answer(lambda: counting.find(view.chosen()))[:2]

@@ -99,7 +99,7 @@ def test_edits_by_query_and_by_ids(project, images, curator):
     edit = start(curator, project, "split:train width>100")
     assert (edit.total, batches.numbers(edit)) == (2, {"done": 2, "changed": 2, "skipped": 0})
     assert tags(project) == {"a": [], "b": ["new"], "c": ["new"], "v": []}
-    chosen = Selection(ids=(images["a"].pk, images["b"].pk, 10**15))
+    chosen = Selection(ids=(images["a"].pk, images["b"].pk))
     edit = bulk.start(user=curator, project=project, selection=chosen, change=TAG)
     assert batches.numbers(edit) == {"done": 2, "changed": 1, "skipped": 0}
 
@@ -107,8 +107,17 @@ def test_edits_by_query_and_by_ids(project, images, curator):
 def test_images_of_another_project_are_out_of_reach(project, images, stranger):
     elsewhere = stranger.owned_projects.get()
     chosen = Selection(ids=(images["a"].pk,))
-    edit = bulk.start(user=stranger, project=elsewhere, selection=chosen, change=TAG)
-    assert (edit.total, tags(project)["a"]) == (0, [])
+    for ask in (bulk.start, bulk.preview):
+        with pytest.raises(ServiceError, match=f"1 of 1 ids are no images of this project: {images['a'].pk}"):
+            ask(user=stranger, project=elsewhere, selection=chosen, change=TAG)
+    assert tags(project)["a"] == []
+
+
+def test_one_unknown_id_refuses_all(project, images, curator):
+    chosen = Selection(ids=(images["a"].pk, 10**15, images["b"].pk))
+    with pytest.raises(ServiceError, match=f"1 of 3 ids are no images of this project: {10**15}. Nothing was done"):
+        bulk.start(user=curator, project=project, selection=chosen, change=TAG)
+    assert tags(project)["a"] == tags(project)["b"] == []
 
 
 @pytest.mark.parametrize(

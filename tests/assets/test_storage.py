@@ -78,7 +78,7 @@ def test_a_bucket_answers_with_our_type_whatever_the_object_says(settings, key, 
         client.create_bucket(Bucket="bucket")
         client.put_object(Bucket="bucket", Key=key, Body=b"<html>", ContentType="text/html")
         options = {"bucket_name": "bucket", "access_key": "a", "secret_key": "b", "region_name": "us-east-1"}
-        default = {"BACKEND": "storages.backends.s3.S3Storage", "OPTIONS": options}
+        default = {"BACKEND": "assets.buckets.BucketStorage", "OPTIONS": options}
         settings.STORAGES = {**settings.STORAGES, "default": default}
 
         answer = requests.get(storage.link(key), timeout=5)

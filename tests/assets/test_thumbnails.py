@@ -253,7 +253,7 @@ def test_thumbnails_are_made_from_and_to_a_bucket(project, settings):
         client = boto3.client("s3", region_name="us-east-1", aws_access_key_id="a", aws_secret_access_key="b")
         client.create_bucket(Bucket="pictures")
         options = {"bucket_name": "pictures", "access_key": "a", "secret_key": "b", "region_name": "us-east-1"}
-        backend = {"BACKEND": "storages.backends.s3.S3Storage", "OPTIONS": options}
+        backend = {"BACKEND": "assets.buckets.BucketStorage", "OPTIONS": options}
         settings.STORAGES = {**settings.STORAGES, "default": backend}
         images = [add(project, picture(number)) for number in range(5)]
         add(project, picture()[:400])

@@ -114,7 +114,7 @@ def test_bucket_that_is_not_there(settings, silent):
     options = {"bucket_name": "none", "region_name": "us-east-1", "access_key": "x", "secret_key": "y"}
     for endpoint in ("http://127.0.0.1:1", f"http://127.0.0.1:{silent}"):
         backend = {
-            "BACKEND": "storages.backends.s3.S3Storage",
+            "BACKEND": "assets.buckets.BucketStorage",
             "OPTIONS": {**options, "endpoint_url": endpoint, "addressing_style": "path"},
         }
         settings.STORAGES = {**settings.STORAGES, "default": backend}

@@ -36,7 +36,7 @@ def store(request, settings, tmp_path):
     with mock_aws():
         boto3.client("s3", region_name="us-east-1").create_bucket(Bucket="test")
         options = {"bucket_name": "test", "region_name": "us-east-1", "access_key": "x", "secret_key": "x"}
-        backend = {"BACKEND": "storages.backends.s3.S3Storage", "OPTIONS": {**options, "file_overwrite": True}}
+        backend = {"BACKEND": "assets.buckets.BucketStorage", "OPTIONS": {**options, "file_overwrite": True}}
         settings.STORAGES = {**settings.STORAGES, "default": backend}
         yield request.param
 

@@ -124,6 +124,7 @@ def _count(project: Project, text: str) -> str:
 
 def _export(project: Project, text: str) -> str:
     path = settings.HOME / "demo" / "export.zip"
+    path.parent.mkdir(parents=True, exist_ok=True)  # nothing was drawn there where somebody gave data of their own
     with path.open("wb") as target:
         wanted = exports.Wanted(q=text, package=True)
         rendered = exports.write_to(target, project, wanted, lambda phase, done, total: None)

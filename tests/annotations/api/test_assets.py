@@ -186,6 +186,18 @@ def test_what_the_first_page_counted_is_not_counted_again(at, as_viewer, project
     assert as_viewer.get(uncounted["next"]).json()["count"] is None
 
 
+@pytest.mark.parametrize("q", ["split:many", "tag:tag1 OR category:none", ""])
+def test_who_asks_for_it_gets_an_exact_count_of_many(at, as_viewer, project, q, monkeypatch):
+    fill(project, 40)
+    monkeypatch.setattr(counting, "CAP", 5)
+    number = 10 if q.startswith("tag") else 40
+    assert as_viewer.get(at("assets"), {"q": q}).json()["count_is_exact"] is False
+    page = as_viewer.get(at("assets"), {"q": q, "count": "exact", "page_size": 4}).json()
+    assert (page["count"], page["count_is_exact"]) == (number, True)
+    following = as_viewer.get(page["next"]).json()
+    assert (following["count"], following["count_is_exact"]) == (number, True)
+
+
 @pytest.mark.parametrize("path", ["assets", "assets/facets"])
 def test_what_a_query_found_is_remembered_until_somebody_writes(at, as_viewer, project, path, statements):
     fill(project, 4)
@@ -324,7 +336,9 @@ def test_facets_of_many_images_are_estimated_and_say_so(at, as_viewer, project, 
     fill(project, 1_000)
     monkeypatch.setattr("annotations.facets.CAP", 100)
     monkeypatch.setattr(sampling, "RUN", 2)
-    monkeypatch.setattr(sampling.spread_among, "__defaults__", (200,))
+    monkeypatch.setattr(sampling, "SAMPLE", 200)
+    for work in (sampling.spread_among, sampling.size_of_spread):
+        monkeypatch.setattr(work, "__defaults__", (200,))
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE assets_imageasset")
     with statements() as sent:
@@ -335,6 +349,17 @@ def test_facets_of_many_images_are_estimated_and_say_so(at, as_viewer, project, 
     assert [each["value"] for each in found["tags"]] == ["tag0", "tag1", "tag2", "tag3"] or len(found["tags"]) == 4
     for each in found["tags"]:
         assert 150 <= each["count"] <= 350
+    # Not the planner's number of those that the query finds, which can be far off, but the sample's.
+    monkeypatch.setattr("annotations.facets.estimate", lambda rows: 1_000)
+    assert as_viewer.get(at("assets/facets"), {"q": "tag:tag1"}).json()["count"] in range(200, 301)
+
+
+def test_facets_of_a_project_of_few_images_are_exact_however_many_are_found(at, as_viewer, project, monkeypatch):
+    fill(project, 300)
+    monkeypatch.setattr("annotations.facets.CAP", 100)
+    found = as_viewer.get(at("assets/facets"), {"q": "split:many", "facets": "tags"}).json()
+    assert (found["count"], found["count_is_exact"], found["exact"], found["sample"]) == (300, True, True, None)
+    assert sum(each["count"] for each in found["tags"]) == 300
 
 
 # --- What a query means -----------------------------------------------------------------------------------------------
