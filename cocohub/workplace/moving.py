@@ -13,10 +13,11 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
-from accounts.api.streaming import stored_file
+from accounts.api.streaming import stored_file, streamed
 from accounts.errors import ServiceError
 from annotations import query
 from annotations import services as import_services
+from annotations.api import reports
 from annotations.counting import count
 from annotations.models import ImportJob
 from assets import storage
@@ -73,7 +74,8 @@ def one_import(request: HttpRequest, project: Project, job_pk: int) -> HttpRespo
     if job is None:
         raise Http404(_("There is no such import in this project."))
     action, code = request.GET.get("action", ""), request.GET.get("code", "")
-    report = read_report(job.task.log, action, code) if job.task.is_finished else None
+    page = _page(request)
+    report = read_report(job.task.log, action, code, page) if job.task.is_finished else None
     if report is not None:
         report_links.add_links(job, report["shown"])
     return show(
@@ -88,17 +90,31 @@ def one_import(request: HttpRequest, project: Project, job_pk: int) -> HttpRespo
         numbers=_numbers(job.task.result),
         action=action,
         code=code,
+        before=page - 1,
+        after=page + 1 if report is not None and report["cut"] else 0,
     )
+
+
+def _page(request: HttpRequest) -> int:
+    """The page of the report that the address asks for; the first if it is no number."""
+    asked = request.GET.get("page", "")
+    return max(1, int(asked)) if asked.isascii() and asked.isdecimal() and len(asked) < 9 else 1
 
 
 @in_project()
 @require_safe
 def download_report(request: HttpRequest, project: Project, job_pk: int) -> HttpResponseBase:
-    """The whole report as a file."""
+    """The whole report as a file, or all problems of one code or action: JSON, or CSV with cells made safe."""
     job = ImportJob.objects.filter(project=project, pk=job_pk).select_related("task").first()
     content = storage.read(job.task.log) if job is not None else None
     if content is None:
         raise Http404(_("There is no report of this import."))
+    action, code = request.GET.get("action", ""), request.GET.get("code", "")
+    if request.GET.get("format") == "csv":
+        lines = reports.as_csv(content, code, action)
+        return streamed(request, lines, "text/csv; charset=utf-8", f"import-{job_pk}.csv")
+    if action or code:
+        return streamed(request, reports.chosen(content, code, action), "application/json", f"import-{job_pk}.json")
     return stored_file(request, content, "application/json", f"import-{job_pk}.json")
 
 
@@ -117,8 +133,11 @@ def _numbers(result: dict[str, Any]) -> list[tuple[str, Any]]:
     return [(label, result[name]) for name, label in names if name in result]
 
 
-def read_report(key: str, action: str = "", code: str = "") -> dict[str, Any] | None:
-    """A stored report: its head, and the first problems that fit; None if there is none that can be read."""
+def read_report(key: str, action: str = "", code: str = "", page: int = 1) -> dict[str, Any] | None:
+    """A stored report: its head, and a page of the problems that fit; None if there is none that can be read.
+
+    `cut` says that there are more behind them.
+    """
     content = storage.read(key)
     if content is None:
         return None
@@ -129,16 +148,16 @@ def read_report(key: str, action: str = "", code: str = "") -> dict[str, Any] | 
         except orjson.JSONDecodeError:
             return None
         found: list[dict[str, Any]] = []
-        fitting = 0
+        fitting, first = 0, (page - 1) * PROBLEMS
         for problem in _problems(lines):
             if (action and problem.get("action") != action) or (code and problem.get("code") != code):
                 continue
             fitting += 1
-            if len(found) < PROBLEMS:
-                found.append(problem)
-            elif not (action or code):
+            if fitting > first + PROBLEMS:
                 break
-        return {**head, "shown": found, "fitting": fitting, "cut": fitting > len(found)}
+            if fitting > first:
+                found.append(problem)
+        return {**head, "shown": found, "cut": fitting > first + PROBLEMS}
 
 
 def _head(lines: Iterator[bytes]) -> Iterator[bytes]:

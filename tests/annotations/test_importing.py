@@ -1,24 +1,27 @@
 """Importing COCO files on PostgreSQL: what goes in comes out, again changes nothing, and all of it lands or none."""
 
 import json
+from contextlib import suppress
 
 import psycopg
 import pytest
-from django.db import OperationalError, connection
+from django.db import OperationalError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from accounts.errors import ServiceError
 from annotations import documents as surroundings
 from annotations import importing, rows, statistics
 from annotations.coco import values
 from annotations.coco.problems import CocoFileError
+from annotations.importing import Outcome
 from annotations.models import Annotation, Category, CocoDocument, Kind
 from annotations.report import Report
 from annotations.sources import Folder
 from assets.models import ImageAsset, Split
 from tests.annotations.coco.reading import RAW, annotation, good, text_of
-from tests.annotations.coco.test_fuzz import VALID, anything, names
+from tests.annotations.coco.test_fuzz import TEXT, TOKENS, VALID, anything, names
 from tests.annotations.documents import (
     codes,
     contents_of,
@@ -185,6 +188,22 @@ def test_postgresql_takes_whatever_is_read_and_nothing_changes_silently(owner, s
     assert len(exported[0]["images"]) == outcome.total.images
     assert sum(len(written["annotations"]) for written in exported) == outcome.total.annotations
     assert silently_changed(document, report, exported) == []
+
+
+@given(
+    at=st.integers(0, len(TEXT) - 1), length=st.integers(0, 40), token=st.sampled_from(TOKENS) | st.binary(max_size=6)
+)
+@settings(many, max_examples=100)
+@rolled_back()
+def test_any_change_of_a_valid_file_lands_with_a_report_or_leaves_nothing(owner, at, length, token):
+    project, report = make_project(owner), Report()
+    landed = Outcome()
+    with suppress(ServiceError), transaction.atomic():
+        landed, _ = import_document(project, TEXT[:at] + token + TEXT[at + length :], report=report)
+
+    assert ImageAsset.objects.filter(project=project).count() == landed.total.images
+    assert Annotation.objects.filter(project=project).count() == landed.total.annotations
+    assert len(list(report.problems())) == sum(report.by_action.values())
 
 
 @pytest.mark.parametrize(

@@ -79,6 +79,32 @@ def test_a_long_report_is_cut(finished, monkeypatch):
     assert moving.read_report("logs/none.json") is None
 
 
+def test_a_long_report_has_pages(by_curator, work, finished, monkeypatch):
+    monkeypatch.setattr(moving, "PROBLEMS", 1)
+    shown = []
+    address = work(f"imports/{finished.pk}") + "?action=quarantined&code=bad"
+    for page in (1, 2, 3):
+        found = by_curator.get(f"{address}&page={page}")
+        shown.append([problem["path"] for problem in found.context["report"]["shown"]])
+        pages = {rel: f'rel="{rel}" href="?action=quarantined&amp;code=bad&amp;page={page + step}"' in
+                 found.content.decode() for rel, step in (("prev", -1), ("next", 1))}  # fmt: skip
+        assert pages == {"prev": page > 1, "next": page == 1}
+    assert shown == [["$.images[1]"], ["$.images[2]"], []]
+    for odd in ("x", "-1", "9" * 30, "²"):
+        assert by_curator.get(f"{address}&page={odd}").context["report"]["shown"][0]["path"] == "$.images[1]"
+
+
+@pytest.mark.parametrize(("query", "number"), [("", 3), ("&action=quarantined", 2), ("&code=odd", 1)])
+def test_the_report_is_had_as_csv(by_curator, work, finished, query, number):
+    answer = by_curator.get(work(f"imports/{finished.pk}/report") + f"?format=csv{query}")
+    assert answer["Content-Type"].startswith("text/csv")
+    lines = b"".join(answer.streaming_content).decode("utf-8-sig").splitlines()
+    assert (lines[0], len(lines)) == ("code,action,path,message,fix,raw", 1 + number)
+    if query:
+        chosen = by_curator.get(work(f"imports/{finished.pk}/report") + f"?{query[1:]}")
+        assert len(orjson.loads(b"".join(chosen.streaming_content))["problems"]) == number
+
+
 def test_managers_start_exports_of_a_query(project, images, work):
     client = browser_of(staff(project, Role.MANAGER))
     assert client.get(work("exports"), {"q": "category:car"}).context["number"] == 1
