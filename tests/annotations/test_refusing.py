@@ -5,9 +5,11 @@ import struct
 import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
+from django.core.management import CommandError, call_command
 
 from annotations import refusing
 from annotations.models import ImportJob
+from projects.models import Project
 from tests.annotations.test_sources import patched, zipped
 from tests.annotations.test_ways_in import coco, file, packed, picture, uploaded
 
@@ -124,3 +126,27 @@ def test_stored_pictures_that_are_no_zip_are_400(address, as_curator, curator, p
 
     assert answer.status_code == 400
     assert "no usable zip" in answer.json()["message"]
+
+
+@pytest.mark.parametrize("dry_run", [False, True], ids=["import", "dry run"])
+@pytest.mark.parametrize(
+    ("name", "value"), [("MAX_ARCHIVE_ENTRIES", 1), ("MAX_ARCHIVE_BYTES", 100)], ids=["entries", "bytes"]
+)
+def test_a_zip_beyond_the_caps_is_413(post, settings, name, value, dry_run):
+    setattr(settings, name, value)
+
+    answer = post(packed(**{"train.json": coco("a.png"), "a.png": picture()}), dry_run=dry_run)
+
+    assert answer.status_code == 413
+    assert not ImportJob.objects.exists()
+
+
+def test_a_folder_without_a_coco_file_is_refused_naming_what_is_there(tmp_path, owner):
+    (tmp_path / "labels.json").write_bytes(OTHER)
+    for path, words in ((tmp_path, r"labels\.json"), (tmp_path / "pictures", r"found: a\.png")):
+        path.mkdir(exist_ok=True)
+        if path != tmp_path:
+            (path / "a.png").write_bytes(picture())
+        with pytest.raises(CommandError, match=f"no COCO file.*{words}"):
+            call_command("import_coco", str(path), "--project", "New", "--owner", owner.email)
+    assert not Project.objects.filter(name="New").exists()

@@ -12,8 +12,9 @@ import uvicorn
 from django.db import connections
 
 from accounts import tokens
-from annotations.models import ResumableUpload
+from annotations.models import ImportJob, ResumableUpload
 from cocohub import bodies
+from tests.conftest import wait_until
 
 TYPE = "application/offset+octet-stream"
 
@@ -80,3 +81,20 @@ def test_a_long_part_at_a_wrong_place_is_refused(call, upload):
     assert call("PATCH", upload, bytes(200_000), Upload_Offset="1")[0] == 409
     assert call("PATCH", upload, bytes(200_000), Upload_Offset="0", Tus_Resumable="0.1")[0] == 412
     assert call("HEAD", upload)[1]["Upload-Offset"] == "0"
+
+
+def test_a_client_that_goes_leaves_no_job(server, curator, project, tmp_path):
+    """A form that breaks off in its middle is thrown away, and the server goes on."""
+    head = (
+        f"POST /api/v1/projects/{project.pk}/coco HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+        f"Authorization: Bearer {tokens.issue(curator).access}\r\n"
+        "Content-Type: multipart/form-data; boundary=x\r\nContent-Length: 5000000\r\n\r\n"
+        '--x\r\nContent-Disposition: form-data; name="file"; filename="a.json"\r\n\r\n'
+    )
+    with socket.create_connection(("127.0.0.1", server)) as connection:
+        connection.sendall(head.encode() + b"{" * 4_000_000)
+    with closing(http.client.HTTPConnection("127.0.0.1", server, timeout=30)) as connection:
+        connection.request("GET", "/health/live")
+        assert connection.getresponse().status in (200, 404)
+    assert not ImportJob.objects.exists()
+    wait_until(lambda: not list(tmp_path.iterdir()))
