@@ -52,6 +52,13 @@ TESTS ?= tests
 test: setup-dev
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -q $(TESTS)
 
+# Kills and stalls web, workers, beat, PostgreSQL, Redis, storage and CVAT while each kind of job runs: docs/reliability.md.
+# `make faults KIND=import RUNS=20 SEED=7 STORAGE=s3`; all of it takes more than an hour.
+RUNS    ?= 100
+STORAGE ?= disk
+faults: setup-dev
+	@$(BIN)/python -m tests.faults --runs $(RUNS) --storage $(STORAGE) $(if $(KIND),--kind $(KIND)) $(if $(SEED),--seed $(SEED))
+
 check: lint types layers migrations deploy-check audit
 
 lint: setup-dev

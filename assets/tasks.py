@@ -81,7 +81,9 @@ def _lead(claim: jobs.Claim) -> dict[str, Any]:
 
     with _machine():
         try:
-            counts = thumbnails.make_thumbnails(claim.project, progress, user=claim.task.created_by, tell=tell)
+            counts = thumbnails.make_thumbnails(
+                claim.project, progress, user=claim.task.created_by, tell=tell, resumed_of=claim.task.total or 0
+            )
         except (StorageUnwell, DecodersUnwell) as error:
             raise jobs.TryLater(str(error)) from error
     if counts["unreadable"]:

@@ -113,24 +113,26 @@ def make_thumbnails(
     user: User | None = None,
     tell: Callable[[BrokenPicture], None] = lambda broken: None,
     until: float | None = None,
+    resumed_of: int = 0,
 ) -> dict[str, int]:
     """Make the thumbnails that the project lacks, and mark the images whose pictures cannot be decoded as broken.
 
     Returns numbers of pictures: `made`, `reused` (the thumbnail was stored already), `broken`, and `unreadable`:
     storage did not give the file, so nothing is known about it, and its images stay as they are. `progress` is called
     with numbers of images and may raise to stop the work; `tell` hears of every broken image. An audit line tells by
-    whose (`user`) wish it was done.
+    whose (`user`) wish it was done. Who goes on for a worker that died says how many images that one was to do
+    (`resumed_of`): what it had done before is counted as `earlier` (images), in the line as well.
 
     Comes back when nothing is left to do, also by others. With `until` (a time of `time.monotonic`) it only helps: it
     takes shards that nobody else works on, and none after that time. Raises StorageUnwell and DecodersUnwell where no
     picture is to blame.
     """
-    run = _Run(project, progress, tell)
+    run = _Run(project, progress, tell, resumed_of)
     try:
         with run:
             run.work(until)
     finally:
-        if run.changed:
+        if run.changed or run.counts.get("earlier"):
             audit.record(user, project, "thumbnails.made", pictures=run.counts)
     return run.counts
 
@@ -224,13 +226,16 @@ def _grouped(sizes: dict[str, int]) -> Iterator[list[str]]:
 class _Run:
     """One worker's turn. Its own thread does what needs the database, others fetch, have decoded and store."""
 
-    def __init__(self, project: Project, progress: Progress, tell: Callable[[BrokenPicture], None]) -> None:
+    def __init__(
+        self, project: Project, progress: Progress, tell: Callable[[BrokenPicture], None], resumed_of: int = 0
+    ) -> None:
         self.project, self.progress, self.tell = project, progress, tell
         self.counts = dict.fromkeys(OUTCOMES, 0)
         self.changed = False
         self._shards = _Shards(project)
         self._unreadable: dict[str, str] = {}  # checksum -> why
-        self._done = self._total = 0  # images
+        self._done, self._total = 0, resumed_of  # images
+        self._first = True
         self._others = 0  # shards of this round that somebody else works on
         self._count_again = 0.0
         self._decoders = Decoders(
@@ -284,6 +289,9 @@ class _Run:
         left = sum(sizes.values())
         self._total = max(self._total, self._done + left)  # more if there was an import meanwhile
         self._done = self._total - left  # others work too
+        if self._first and self._done:  # by one who died, and could not say so any more
+            self.counts["earlier"] = self._done
+        self._first = False
         now = time.monotonic()
         self._count_again = now + max(COUNT_SECONDS, COUNT_SHARE * (now - started))
         self.progress(PHASE, self._done, self._total)

@@ -60,7 +60,9 @@ def _exports(project: int, found: Sequence[re.Match[str]]) -> set[str]:
 
 
 def _logs(project: int, found: Sequence[re.Match[str]]) -> set[str]:
-    known = Task.objects.filter(pk__in=[match["task"] for match in found]).values_list("pk", flat=True)
+    # One that was done again without a flaw has no report any more; one that runs may have stored its own just now.
+    tasks = Task.objects.filter(pk__in=[match["task"] for match in found])
+    known = tasks.filter(~Q(log="") | Q(pk__in=Task.objects.unfinished())).values_list("pk", flat=True)
     return _of(found, "task", set(map(str, known)))
 
 
@@ -97,6 +99,10 @@ AREAS = (
 )
 
 
+# What a process that was killed while it wrote to a local disk has left (`assets.storage.LocalStorage`).
+DRAFT = re.compile(r"(?:(?:images|thumbnails|exports|uploads)/(?P<project>\d+)|logs)/(?:.*/)?\.[^/]+\.[0-9a-f]{12}")
+
+
 @dataclass(frozen=True)
 class Orphan:
     """A file that no row refers to."""
@@ -114,8 +120,13 @@ def orphans(*, now: datetime | None = None, progress: Progress = lambda phase, d
             seen += 1
             if seen % BATCH == 0:
                 progress(area.name, seen, None)
+            if stored.modified > old:
+                continue
+            if draft := DRAFT.fullmatch(stored.key):
+                yield Orphan(stored, int(draft["project"] or 0))
+                continue
             match = area.pattern.fullmatch(stored.key)
-            if match is None or stored.modified > old:
+            if match is None:
                 continue
             project = int(match.groupdict().get("project") or 0)
             waiting[project].append((stored, match))
@@ -155,9 +166,12 @@ def _delete(project: int, found: Sequence[Orphan], now: datetime | None) -> list
     if held is not None and unfinished.filter(project=project).exists():
         return []
     old = (now or timezone.now()) - YOUNG
-    gone = []
+    gone = [one for one in found if DRAFT.fullmatch(one.stored.key) and one.stored.modified <= old]
+    for one in gone:
+        default_storage.delete(one.stored.key)
+    rest = [one.stored for one in found if not DRAFT.fullmatch(one.stored.key)]
     for area in AREAS:
-        matches = [(one.stored, area.pattern.fullmatch(one.stored.key)) for one in found]
+        matches = [(stored, area.pattern.fullmatch(stored.key)) for stored in rest]
         mine = [(stored, match) for stored, match in matches if match is not None]
         if not mine:
             continue

@@ -37,10 +37,11 @@ RENEW = """
     WHERE id = %(id)s AND fence = %(fence)s AND status = 'running'
     RETURNING cancel_requested
 """
+# Finished, `lease_until` is until when who finished it has time to tell so (`jobs.register`); then it is empty.
 FINISH = """
     UPDATE projects_task
     SET status = %(status)s, message = %(message)s, log = %(log)s, result = %(result)s, done = %(done)s,
-        total = %(total)s, finished_at = clock_timestamp(), lease_until = NULL
+        total = %(total)s, finished_at = clock_timestamp(), lease_until = clock_timestamp() + %(lease)s
     WHERE id = %(id)s AND fence = %(fence)s AND status = 'running'
     RETURNING id
 """
@@ -258,7 +259,7 @@ class Claim:
 
     def _last_row(self, status: Task.Status, message: str, log: str, result: dict[str, Any]) -> Parameters:
         stored = Jsonb(result, dumps=DjangoJSONEncoder().encode)
-        row = self._row(message, status=status, log=log, result=stored)
+        row = self._row(message, status=status, log=log, result=stored, lease=self.lease)
         if status is Task.Status.SUCCEEDED:  # whatever the last phase could count, it is done
             row["total"] = row["done"] = row["total"] or 1
         return row

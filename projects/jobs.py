@@ -72,7 +72,7 @@ def register(kind: Task.Kind, task_name: str, *, ended: Ended | None = None) -> 
     """Say which Celery task does this kind of work, by name, such as `annotations.tasks.run_import`.
 
     `ended(task)` is called once a task has its final status, whoever set it: the worker, a cancellation while it
-    waited, or the sweeper that found it dead. It must be idempotent.
+    waited, or the sweeper that found it dead. It must be idempotent: where its caller died, the sweeper calls it again.
     """
     _kinds[kind] = _Kind(task_name, ended)
 
@@ -239,6 +239,7 @@ def sweep() -> int:
     many it rang.
     """
     _end_hopeless(Task.objects.all())
+    _tell_again()
     # Of a dead worker's task the ring that it had answered does not count.
     died = Q(status=Task.Status.RUNNING, published_at__lt=F("lease_until"))
     long_ago = Q(published_at=None) | Q(published_at__lt=Now() - UNANSWERED) | died
@@ -272,7 +273,7 @@ def _end(tasks: QuerySet[Task], status: Task.Status, message: str) -> int:
     for task in tasks.select_related("project"):
         # Each by itself, as it is now: a worker may have taken it since it was read. The fence keeps out who had it.
         changed = tasks.filter(pk=task.pk, fence=task.fence).update(
-            status=status, message=message, finished_at=Now(), lease_until=None, fence=F("fence") + 1
+            status=status, message=message, finished_at=Now(), lease_until=Now() + LEASE, fence=F("fence") + 1
         )
         if not changed:
             continue
@@ -285,9 +286,23 @@ def _end(tasks: QuerySet[Task], status: Task.Status, message: str) -> int:
 
 
 def _tell_ended(task: Task) -> None:
+    if not task.is_finished:
+        return
     known = _kinds.get(task.kind)
-    if task.is_finished and known is not None and known.ended is not None:
+    if known is not None and known.ended is not None:
         known.ended(task)
+    Task.objects.filter(pk=task.pk, fence=task.fence, status=task.status).update(lease_until=None)
+
+
+def _tell_again() -> None:
+    """A worker may die between the end of its task and what follows from it, such as the thumbnails of an import."""
+    over = Task.objects.exclude(status__in=[Task.Status.QUEUED, Task.Status.RUNNING])
+    for task in over.filter(lease_until__lte=Now()).select_related("project", "created_by")[:SWEEP_LIMIT]:
+        try:
+            _tell_ended(task)
+        except Exception:
+            logger.exception("What follows from the end of task %s failed; it is tried again.", task.pk)
+            Task.objects.filter(pk=task.pk, fence=task.fence).update(lease_until=Now() + UNANSWERED)
 
 
 def _require_curator(user: User, task: Task) -> None:

@@ -212,6 +212,7 @@ class Task(models.Model):
     # Grows with every claim: a worker that lost its lease can no longer write.
     fence = models.BigIntegerField(default=0, editable=False)
     # Running: the worker is taken for dead after this. Queued: nobody starts it before this (waiting for a retry).
+    # Finished: what follows from that has not been done yet, and after this the sweeper does it.
     lease_until = models.DateTimeField(null=True, blank=True, editable=False)
     heartbeat_at = models.DateTimeField(_("last sign of life"), null=True, blank=True, editable=False)
     cancel_requested = models.BooleanField(default=False, editable=False)
@@ -234,6 +235,11 @@ class Task(models.Model):
                 fields=["status", "lease_until"],
                 condition=Q(status__in=["queued", "running"]),
                 name="projects_task_unfinished",
+            ),
+            models.Index(
+                fields=["lease_until"],
+                condition=Q(lease_until__isnull=False) & ~Q(status__in=["queued", "running"]),
+                name="projects_task_untold",
             ),
         ]
 

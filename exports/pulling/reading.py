@@ -79,14 +79,16 @@ def run(claim: jobs.Claim, pull: CvatPull) -> dict[str, Any]:
 
 def summary(pull: CvatPull, read: Read) -> dict[str, Any]:
     """Numbers of what waits for a decision, over all tasks of the export, and of what was read."""
-    rows = CvatDifference.objects.filter(job=pull.job).open()
+    # What a worker before this one has dealt with already, and died, was open when it was read.
+    before = CvatDifference.objects.filter(applied_by=pull)
+    rows = CvatDifference.objects.filter(job=pull.job).open() | before.filter(job=pull.job)
     counted = {kind.value: rows.filter(kind=kind).count() for kind in Kind}
     return {
         "pull": pull.pk,
         **counted,
         "conflicts": rows.exclude(conflict="").count(),
         "problems": rows.exclude(problem="").count(),
-        "unchanged": read.unchanged,
+        "unchanged": max(0, read.unchanged - before.count()),
         "tasks": read.tasks,
         "tasks_without_news": read.skipped,
         "tasks_gone": read.gone,

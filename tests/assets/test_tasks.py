@@ -3,6 +3,7 @@ import os
 import pytest
 from celery import current_app
 from django.core.files.storage import default_storage
+from django.utils import timezone
 from kombu.exceptions import OperationalError
 
 from assets import tasks, thumbnails
@@ -263,3 +264,27 @@ def test_a_worker_does_it_all(celery_worker, settings):
     assert (task.status, task.result["made"]) == (Task.Status.SUCCEEDED, 5)
     assert Project.objects.get(pk=project.pk).revision > 0
     assert not ImageAsset.objects.filter(thumbnail_uri="").exists()
+
+
+def test_what_a_dead_worker_had_made_is_told_by_who_goes_on(project, owner, lead):
+    """It wrote its thumbnails, and died before it could leave a line."""
+    for shade in range(3):
+        add(project, picture(shade))
+    task = factories.make_task(project, Task.Kind.THUMBNAILS, status=Task.Status.RUNNING, total=3, done=1, attempt=1)
+    Task.objects.filter(pk=task.pk).update(lease_until=timezone.now(), created_by=owner)
+    made = ImageAsset.objects.order_by("pk").values_list("pk", flat=True)[:2]
+    ImageAsset.objects.filter(pk__in=list(made)).update(thumbnail_uri="thumbnails/1/aa/a.webp")
+
+    done = lead(task)
+    assert (done.status, done.result["made"], done.result["earlier"]) == ("succeeded", 1, 2)
+    line = AuditLog.objects.get(action="thumbnails.made")
+    assert (line.user, line.detail["pictures"]["made"], line.detail["pictures"]["earlier"]) == (owner, 1, 2)
+
+
+def test_a_dead_worker_that_had_made_all_is_told_of_too(project, owner, lead):
+    add(project, picture())
+    ImageAsset.objects.update(thumbnail_uri="thumbnails/1/aa/a.webp")
+    task = factories.make_task(project, Task.Kind.THUMBNAILS, status=Task.Status.RUNNING, total=1, attempt=1)
+    Task.objects.filter(pk=task.pk).update(lease_until=timezone.now())
+    lead(task)
+    assert AuditLog.objects.get(action="thumbnails.made").detail["pictures"]["earlier"] == 1

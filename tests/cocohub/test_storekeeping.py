@@ -121,6 +121,26 @@ def test_a_picture_referred_to_since_it_was_found_stays(project, kept, lost, mon
     assert key in keys()
 
 
+def test_what_a_killed_process_was_writing_goes(project, kept):
+    """Also beside what is referred to; not while it is young."""
+    ours = [key.rpartition("/") for key in kept if not key.startswith("incoming/")]
+    drafts = {f"{folder}/.{name}.0123456789ab" for folder, _, name in ours}
+    for key in drafts:
+        put(key)
+    assert storekeeping.delete_orphans() == (0, 0)
+    assert storekeeping.delete_orphans(now=timezone.now() + LATER) == (len(drafts), len(drafts))
+    assert keys() == kept
+
+
+def test_the_report_of_a_failure_goes_once_the_task_has_succeeded_without_one(project):
+    again = factories.make_task(project, Task.Kind.INSIGHTS, status="succeeded")
+    running = factories.make_task(project, Task.Kind.INSIGHTS, status="running")
+    old, young = put(storage.log_key(again.pk)), put(storage.log_key(running.pk))
+    storekeeping.delete_orphans(now=timezone.now() + LATER)
+    assert old not in keys()
+    assert young in keys()
+
+
 def test_foreign_files_are_not_touched(kept):
     put("images/readme.txt")
     put("images/1/notes.jpg")

@@ -388,6 +388,37 @@ def test_whoever_ends_a_task_tells_its_kind(project, curator, run_task, ended):
     assert ended == ["succeeded", "cancelled", "failed"]
 
 
+def test_what_follows_from_an_end_is_done_by_the_sweeper_where_the_worker_died(task, run_task, monkeypatch, ended):
+    with monkeypatch.context() as dying:
+        dying.setattr(jobs, "_tell_ended", lambda task: None)
+        run_task(task, lambda claim: {})
+    assert ended == []
+    jobs.sweep()
+    assert ended == []  # the worker may be at it
+    Task.objects.filter(pk=task.pk).update(lease_until=now() - timedelta(seconds=1))
+    jobs.sweep()
+    jobs.sweep()
+    assert ended == ["succeeded"]
+    task.refresh_from_db()
+    assert task.lease_until is None
+
+
+def test_what_follows_is_tried_again_where_it_failed(task, run_task, monkeypatch, ended):
+    with monkeypatch.context() as dying:
+        dying.setattr(jobs, "_tell_ended", lambda task: None)
+        run_task(task, lambda claim: {})
+    Task.objects.filter(pk=task.pk).update(lease_until=now() - timedelta(seconds=1))
+
+    def fail(task):
+        raise OperationalError("away")
+
+    with monkeypatch.context() as failing:
+        failing.setitem(jobs._kinds, task.kind, jobs._Kind("x", fail))
+        jobs.sweep()
+    task.refresh_from_db()
+    assert task.lease_until > now()
+
+
 def test_a_task_that_will_be_tried_again_has_not_ended(task, run_task, ended):
     def work(claim):
         raise TimeoutError

@@ -107,6 +107,13 @@ def test_reading_and_taking_over_in_one_goes_on(scene, edited, owner, monkeypatc
     die_and_go_on(work)
     work.refresh_from_db()
     assert work.result["taken_over"] == 5
+    # The numbers are of what was found, also by the worker that died.
+    assert {name: work.result[name] for name in ("added", "changed", "deleted")} == {
+        "added": 2,
+        "changed": 2,
+        "deleted": 1,
+    }
+    assert AuditLog.objects.get(action="cvat.pulled").detail["changed"] == 2
     assert undo(owner, work).result["undone"] == 5
 
 
