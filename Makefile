@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 MANAGE := $(BIN)/python manage.py
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help setup setup-dev demo demo-cvat serve stop test check lint types layers migrations deploy-check audit lock screenshots clean
+.PHONY: help setup setup-dev demo demo-cvat serve stop test check lint types layers migrations deploy-check audit sbom fuzz lock screenshots clean
 
 help:
 	@echo "make demo    a sample data set: import, thumbnails, queries, export, then a server on 127.0.0.1:8000"
@@ -13,6 +13,7 @@ help:
 	@echo "make demo-cvat  the sample to a stand-in for CVAT and back, for people without a CVAT at hand (SERVE=0, PORT=8000)"
 	@echo "make test    the tests    make check   linters, types, layers, migrations, deployment settings, audit"
 	@echo "make serve   web, worker and beat    make stop   stop the embedded PostgreSQL and Redis"
+	@echo "make fuzz    calls and inputs nobody thought of (FUZZ=10, SECONDS=60)    make sbom   what it is made of: sbom.json"
 	@echo "make screenshots  pictures of the main pages into docs/images (needs chromium)"
 
 $(VENV)/.runtime: requirements.txt
@@ -83,9 +84,24 @@ deploy-check: setup-dev
 audit: setup-dev
 	@$(BIN)/python tools/audit.py
 
+# What is installed where CocoHub runs, as a CycloneDX document.
+sbom: setup-dev
+	@$(BIN)/cyclonedx-py requirements requirements.txt --pyproject pyproject.toml --output-reproducible \
+		--of JSON -o sbom.json 2>/dev/null
+	@echo "sbom.json: $$($(BIN)/python -c "import json; print(len(json.load(open('sbom.json'))['components']))") packages"
+
+# Longer than the tests do: calls of the API by every role (FUZZ times as many), and parsers (SECONDS for each).
+# atheris is built for some machines only; without it mutations of our own are tried.
+FUZZ    ?= 10
+SECONDS ?= 60
+fuzz: setup-dev
+	@$(PIP) install --only-binary :all: --require-hashes -r tests/fuzz/requirements.txt 2>/dev/null || true
+	@$(BIN)/python -m tests.fuzz.inputs --seconds $(SECONDS)
+	@FUZZ=$(FUZZ) $(BIN)/python -m pytest -q -n 2 -s tests/fuzz/test_api.py
+
 lock: setup-dev
 	@$(PIP) install uv
-	@for part in requirements requirements-dev; do $(BIN)/uv pip compile --no-config --quiet --universal \
+	@for part in requirements requirements-dev tests/fuzz/requirements; do $(BIN)/uv pip compile --no-config --quiet --universal \
 		--python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 		--custom-compile-command "make lock" $$part.in -o $$part.txt; done
 

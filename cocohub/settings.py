@@ -313,6 +313,9 @@ CVAT_NEEDED_FOR_READINESS = env.bool("CVAT_NEEDED_FOR_READINESS", default=False)
 CVAT_CA_FILE = env.str("CVAT_CA_FILE", default="")
 # Only these (`host` or `host:port`) are ever asked, whatever a project's manager gives; default: CVAT_API_URL's.
 CVAT_ALLOWED_HOSTS = env.list("CVAT_ALLOWED_HOSTS", default=[])
+# Networks with addresses that are not public in which CVAT may be, besides one that CVAT_API_URL names by its number.
+_PRIVATE = ["127.0.0.0/8", "::1/128", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fd00::/8"]
+CVAT_ALLOWED_NETWORKS = env.list("CVAT_ALLOWED_NETWORKS", default=[] if PRODUCTION else _PRIVATE)
 # The number in CVAT of a cloud storage that is our S3_BUCKET: exports may let CVAT read the pictures there itself.
 CVAT_CLOUD_STORAGE = env.int("CVAT_CLOUD_STORAGE", default=0)
 # How long CVAT may take to make a task of its images before the worker does something else (seconds).
@@ -350,10 +353,11 @@ for _name, _value in RATES.items():
         raise ImproperlyConfigured(f"The rate of {_name} is {_value!r}; expected a rate such as 20/min, or 0.")
 # Proxies in front of us (addresses, networks, or `unix`), which alone are believed when they say for whom they ask.
 TRUSTED_PROXIES = env.list("TRUSTED_PROXIES", default=[])
-try:
-    networks(tuple(TRUSTED_PROXIES))
-except ValueError as _error:
-    raise ImproperlyConfigured(f"TRUSTED_PROXIES: {_error}; expected addresses and networks (10.0.0.0/8).") from _error
+for _name, _networks in (("TRUSTED_PROXIES", TRUSTED_PROXIES), ("CVAT_ALLOWED_NETWORKS", CVAT_ALLOWED_NETWORKS)):
+    try:
+        networks(tuple(_networks))
+    except ValueError as _error:
+        raise ImproperlyConfigured(f"{_name}: {_error}; expected addresses and networks (10.0.0.0/8).") from _error
 # Personal tokens of scripts work so long if nothing is said (days), and so long at most.
 TOKEN_MAX_DAYS = env.int("TOKEN_MAX_DAYS", default=366)
 TOKEN_DAYS = env.int("TOKEN_DAYS", default=min(90, TOKEN_MAX_DAYS))

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
@@ -17,6 +18,7 @@ from exports.cvat import errors
 from exports.cvat.account import Account, Scheme, host_of
 from exports.cvat.checking import Check, check
 from exports.cvat.client import Client
+from exports.cvat.guarding import check_for
 from exports.cvat.waiting import TookTooLong
 from exports.models import CvatConnection, CvatProject
 from projects import audit, faults, policies
@@ -61,9 +63,14 @@ def account_of_installation() -> Account:
 @contextmanager
 def client_of(project: Project, *, pause: Callable[[float], None] | None = None) -> Iterator[Client]:
     """A client of the project's CVAT for the length of the work. `pause` sleeps, and may look whether to stop."""
-    options = {"pause": pause} if pause is not None else {}
-    with Client.open(account_of(project), **options) as client:
+    options: dict[str, Any] = {"pause": pause} if pause is not None else {}
+    with open_client(account_of(project), **options) as client:
         yield client
+
+
+def open_client(account: Account, **options: Any) -> Client:
+    """A client that speaks to no address but those that this installation allows."""
+    return Client.open(account, address_check=check_for(account.url, settings.CVAT_ALLOWED_NETWORKS), **options)
 
 
 @contextmanager
@@ -174,7 +181,7 @@ def check_project(project: Project | None) -> Check:
 def check_account(account: Account) -> Check:
     """Ask the server, once and not for long."""
     brief = replace(account, timeouts=replace(account.timeouts, connect=5.0, read=15.0, total=30.0))
-    with Client.open(brief, pause=_no_longer_than(1.0)) as client:
+    with open_client(brief, pause=_no_longer_than(1.0)) as client:
         return check(client)
 
 

@@ -37,6 +37,11 @@ class ApiSchema(AutoSchema):
         bodies["default"]["description"] = "What went wrong"
         return bodies
 
+    def get_paginated_name(self, serializer_name: str) -> str:
+        """Pages that tell more than their rows, such as a count, are of a shape of their own."""
+        name = super().get_paginated_name(serializer_name)
+        return f"Counted{name}" if getattr(self._get_paginator(), "extra_schema", None) else name
+
 
 class BearerScheme(SimpleJWTScheme):
     """Names our authentication in the document."""

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
 MAX_KEY = 1_000  # characters
@@ -124,6 +125,7 @@ class SourceSerializer(serializers.Serializer):
     highest_score = serializers.FloatField(allow_null=True)
 
 
+@extend_schema_serializer(many=False)
 class SourcesSerializer(serializers.Serializer):
     """All sources there are."""
 

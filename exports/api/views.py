@@ -40,7 +40,13 @@ class ExportJobViewSet(ProjectScoped, ListModelMixin, RetrieveModelMixin, Generi
         location = reverse("project-export-detail", args=[self.project.pk, job.pk], request=request)
         return Response(self.get_serializer(job).data, status=202, headers={"Location": location})
 
-    @extend_schema(responses={(200, "application/octet-stream"): OpenApiResponse(OpenApiTypes.BINARY)})
+    @extend_schema(
+        responses={
+            (200, "application/json"): OpenApiResponse(OpenApiTypes.OBJECT, "A COCO file."),
+            (200, "application/zip"): OpenApiResponse(OpenApiTypes.BINARY, "A COCO file with its pictures."),
+            (206, "*/*"): OpenApiResponse(OpenApiTypes.BINARY, "The range that was asked for."),
+        }
+    )
     @action(detail=True)
     def download(self, request: Request, project_pk: int, pk: int) -> StreamingHttpResponse:
         """The exported file; a Range goes on with a download that broke."""
