@@ -166,11 +166,11 @@ def _recognise(upload: Upload, wanted: Wanted) -> None:
         refusing.refuse_unfit_pictures(upload.images_key)
     if wanted.what is not What.COCO:
         return
-    given = {"split": wanted.split, "splits": wanted.splits or {}}
+    split, splits = wanted.split, wanted.splits or {}
     if upload.file is None:
-        refusing.refuse_unfit_stored(upload.key, upload.name, **given)
+        refusing.refuse_unfit_stored(upload.key, upload.name, split=split, splits=splits)
     else:
-        refusing.refuse_unfit(_path_of(upload.file), upload.name, **given)
+        refusing.refuse_unfit(_path_of(upload.file), upload.name, split=split, splits=splits)
 
 
 def _path_of(file: UploadedFile) -> Path:
