@@ -24,15 +24,25 @@ def _day(column: str) -> str:
     return f"({column} AT TIME ZONE '{zone}')::date"
 
 
+def _by_day(selection: Selection, source: str) -> list[Rows]:
+    """How many were created, and how many updated, on each day.
+
+    They are counted by the quarter of an hour first, in which it is one day in all zones: to ask for the day of every
+    single one in a zone takes several times as long.
+    """
+    quarters = {name: f"date_bin('15 minutes', {name}, 'epoch')" for name in ("created_at", "updated_at")}
+    keys = [(_day(name),) for name in quarters]
+    return passes.count_by_keys(selection, keys, passes.counted_first(quarters, source), "sum(number)::bigint")
+
+
 def _images(selection: Selection, metrics: Sequence[Metric]) -> dict[str, Figures]:
-    keys = [(_day("i.created_at"),), (_day("i.updated_at"),)]
-    created, updated = passes.count_by_keys(selection, keys, "i")
+    created, updated = _by_day(selection, "(SELECT created_at, updated_at FROM i) AS of_images")
     return {"image_activity": _series(selection, "images", created, updated)}
 
 
 def _annotations(selection: Selection, metrics: Sequence[Metric]) -> dict[str, Figures]:
-    keys = [(_day("a.created_at"),), (_day("a.updated_at"),)]
-    created, updated = passes.count_by_keys(selection, keys, selection.annotations)
+    rows = f"(SELECT a.created_at, a.updated_at FROM {selection.annotations}) AS of_annotations"  # noqa: S608 - our own words
+    created, updated = _by_day(selection, rows)
     return {"label_activity": _series(selection, "annotations", created, updated)}
 
 

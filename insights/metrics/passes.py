@@ -22,7 +22,7 @@ def measure(selection: Selection, metrics: Sequence[Metric], source: str, carefu
     """
     number, sources = "count(*)", [source, careful or source]
     if len(metrics) == 1 and metrics[0].first:
-        number, sources = "sum(number)::bigint", [_counted_first(metrics[0].first, each) for each in sources]
+        number, sources = "sum(number)::bigint", [counted_first(metrics[0].first, each) for each in sources]
     try:
         with transaction.atomic():
             found = count_by_keys(selection, [metric.keys for metric in metrics], sources[0], number)
@@ -47,7 +47,8 @@ def computed_once(columns: Sequence[str], source: str) -> str:
     return f"(SELECT {', '.join(columns)} FROM {source} UNION ALL SELECT {nothing} WHERE FALSE)"
 
 
-def _counted_first(columns: Mapping[str, str], source: str) -> str:
+def counted_first(columns: Mapping[str, str], source: str) -> str:
+    """A subquery of {name: SQL}, in which each combination is one row, and `number` says of how many of the source."""
     rows = computed_once([f"{sql} AS {name}" for name, sql in columns.items()], source)
     names = ", ".join(columns)
     return f"(SELECT {names}, count(*) AS number FROM {rows} AS computed GROUP BY {names}) AS counted"

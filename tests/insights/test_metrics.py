@@ -1,5 +1,6 @@
 """Every metric, every bar: counts as an oracle counts them, and a query that selects what was counted."""
 
+from datetime import UTC, datetime
 from decimal import Decimal
 from fractions import Fraction
 from itertools import pairwise
@@ -283,6 +284,18 @@ def test_a_keypoint_whose_name_is_empty_or_taken_by_a_number_has_no_query(projec
         "person: 3": "has(category:person keypoint.3:*)",
         "person: keypoint 3": None,
     }
+
+
+def test_days_are_those_of_the_time_zone(project, settings):
+    """Midnight in Kathmandu is at 18:15 UTC."""
+    settings.TIME_ZONE = "Asia/Kathmandu"
+    times = [datetime(2026, 1, 1, 18, 14, 59, 999999, tzinfo=UTC), datetime(2026, 1, 1, 18, 15, tzinfo=UTC)]
+    store(project, [Picture(created=each, things=[Thing(created=each)]) for each in times])
+    for figures in measure(Selection(project), ["image_activity", "label_activity"]).values():
+        assert [(each["day"], each["count"]) for each in figures["lines"][0]["points"]] == [
+            ("2026-01-01", 1),
+            ("2026-01-02", 1),
+        ]
 
 
 def test_an_empty_project_has_figures(project):
