@@ -237,3 +237,12 @@ def test_a_pass_that_fails_on_its_own_connection_fails_the_task(transactional_db
     monkeypatch.setattr(results, "count", fail)
     read(filled, wait_ms=0)
     assert run_task(tasks_of(filled)[0], refreshing.refresh).status == Task.Status.FAILED
+
+
+def test_the_passes_that_took_longest_begin_first_and_those_nobody_knows_before_them(filled):
+    results.keep(filled, "", results.count(filled, "", ["tags"]))
+    results.keep(filled, "", results.count(filled, "", ["classes", "imbalance"]))
+    MetricResult.objects.filter(metric="tags").update(seconds=1)
+    MetricResult.objects.filter(metric__in=["classes", "imbalance"]).update(seconds=2)
+    passes = [("", ["tags"]), ("", ["classes", "imbalance"]), ("split:train", ["classes"])]
+    assert refreshing._longest_first(filled, passes) == passes[::-1]
