@@ -39,7 +39,9 @@ class Kind(models.IntegerChoices):
 class Category(models.Model):
     """A class of objects. The identity is (project, COCO id, name): two splits may use one id for two classes."""
 
-    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="categories", db_index=False)
+    project = models.ForeignKey(
+        Project, on_delete=models.CASCADE, related_name="categories", db_index=False, verbose_name=_("project")
+    )
     coco_id = models.BigIntegerField(_("COCO id"))
     coco_key = models.TextField(_("COCO id as given"), null=True, blank=True)  # noqa: DJ001 - NULL says "a number"
     name = models.TextField(_("name"))
@@ -70,8 +72,12 @@ class Category(models.Model):
 class CocoDocument(models.Model):
     """What surrounds the records of one kind in one split: `info`, `licenses`, unknown sections, and their order."""
 
-    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="documents", db_index=False)
-    split = models.ForeignKey(Split, on_delete=models.CASCADE, related_name="documents", db_index=False)
+    project = models.ForeignKey(
+        Project, on_delete=models.CASCADE, related_name="documents", db_index=False, verbose_name=_("project")
+    )
+    split = models.ForeignKey(
+        Split, on_delete=models.CASCADE, related_name="documents", db_index=False, verbose_name=_("split")
+    )
     kind = models.PositiveSmallIntegerField(_("kind"), choices=Kind, default=Kind.OBJECT)
     # Names of the top-level sections in the order of the file, `images` and the like among them.
     layout = ArrayField(models.TextField(), default=list)
@@ -95,9 +101,11 @@ class CocoDocument(models.Model):
 class DocumentCategory(models.Model):
     """A category as one document lists it: its place there and its other fields as that document has them."""
 
-    document = models.ForeignKey(CocoDocument, on_delete=models.CASCADE, related_name="listed")
-    category = models.ForeignKey(Category, on_delete=models.CASCADE, related_name="listed")
-    position = models.IntegerField()
+    document = models.ForeignKey(
+        CocoDocument, on_delete=models.CASCADE, related_name="listed", verbose_name=_("COCO document")
+    )
+    category = models.ForeignKey(Category, on_delete=models.CASCADE, related_name="listed", verbose_name=_("category"))
+    position = models.IntegerField(_("position"))
     fields = models.JSONField(default=dict)  # of the record, all but id and name; supercategory is here if it was there
 
     class Meta:
@@ -122,7 +130,12 @@ class Annotation(models.Model):
     # No constraints in the database on project, split and category: each would cost a look-up per imported row. The
     # services keep them true (`image` has its constraint), and check_integrity looks.
     project = models.ForeignKey(
-        Project, on_delete=models.CASCADE, related_name="annotations", db_constraint=False, db_index=False
+        Project,
+        on_delete=models.CASCADE,
+        related_name="annotations",
+        db_constraint=False,
+        db_index=False,
+        verbose_name=_("project"),
     )
     split = models.ForeignKey(Split, on_delete=models.DO_NOTHING, related_name="+", db_constraint=False, db_index=False)
     image = models.ForeignKey(ImageAsset, on_delete=models.CASCADE, related_name="annotations")
@@ -134,6 +147,7 @@ class Annotation(models.Model):
         related_name="annotations",
         db_constraint=False,
         db_index=False,
+        verbose_name=_("category"),
     )
     kind = models.PositiveSmallIntegerField(_("kind"), choices=Kind, default=Kind.OBJECT)
     coco_id = models.BigIntegerField(_("COCO id"))
@@ -210,7 +224,9 @@ class ImportJob(models.Model):
     upload_uri = models.CharField(_("upload"), max_length=1000, blank=True)
     images_uri = models.CharField(_("pictures"), max_length=1000, blank=True)
     checksum = models.CharField(_("SHA-256"), max_length=64, blank=True)
-    created_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    created_by = models.ForeignKey(
+        User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", verbose_name=_("started by")
+    )
     created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
 
     objects = OfProjectQuerySet.as_manager()
@@ -246,7 +262,9 @@ class ResumableUpload(models.Model):
     # S3's name of the upload in parts, and [ETag, bytes] of each part.
     multipart = models.CharField(max_length=1000, blank=True, editable=False)
     parts = models.JSONField(default=list, editable=False)
-    created_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    created_by = models.ForeignKey(
+        User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", verbose_name=_("started by")
+    )
     created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
     expires_at = models.DateTimeField(_("kept until"))
 
@@ -282,7 +300,9 @@ class BulkEdit(models.Model):
         MERGE = "merge", _("merge of categories")
         UNLIST = "unlist", _("deletion of a category")
 
-    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="bulk_edits", db_index=False)
+    project = models.ForeignKey(
+        Project, on_delete=models.CASCADE, related_name="bulk_edits", db_index=False, verbose_name=_("project")
+    )
     # Empty where the work was small enough to be done at once.
     task = models.OneToOneField(Task, on_delete=models.CASCADE, related_name="bulk_edit", null=True, blank=True)
     action = models.CharField(_("action"), max_length=10, choices=Action)
@@ -298,7 +318,9 @@ class BulkEdit(models.Model):
     key = models.CharField(max_length=100, blank=True)
     fingerprint = models.CharField(max_length=64, blank=True)
     total = models.BigIntegerField(_("images or annotations"), null=True)  # NULL until they have been chosen
-    created_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    created_by = models.ForeignKey(
+        User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", verbose_name=_("started by")
+    )
     created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
     finished_at = models.DateTimeField(_("finished"), null=True, blank=True)
     # When what was there before was deleted: since then it cannot be undone.

@@ -23,7 +23,7 @@ class SplitQuerySet(models.QuerySet["Split"]):
 class Split(models.Model):
     """A named part of a project's images, such as `train` or `val`; image ids are unique within one."""
 
-    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="splits")
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="splits", verbose_name=_("project"))
     name = models.CharField(_("name"), max_length=100, blank=True)
 
     objects = SplitQuerySet.as_manager()

@@ -128,7 +128,9 @@ class MembershipQuerySet(models.QuerySet["Membership"]):
 class Membership(models.Model):
     """A user's role in a project."""
 
-    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="memberships")
+    project = models.ForeignKey(
+        Project, on_delete=models.CASCADE, related_name="memberships", verbose_name=_("project")
+    )
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="memberships", verbose_name=_("user"))
     role = models.PositiveSmallIntegerField(_("role"), choices=Role, default=Role.VIEWER)
     created_at = models.DateTimeField(_("since"), default=timezone.now, editable=False)
@@ -299,11 +301,11 @@ class AuditLog(models.Model):
     project = models.ForeignKey(
         Project, on_delete=models.SET_NULL, null=True, blank=True, related_name="audit_lines", verbose_name=_("project")
     )
-    project_name = models.CharField(max_length=200, blank=True)
+    project_name = models.CharField(_("project"), max_length=200, blank=True)
     action = models.CharField(_("action"), max_length=60)
     detail = models.JSONField(_("detail"), default=dict)
     door = models.CharField(_("door"), max_length=10, blank=True)
-    request_id = models.CharField(max_length=64, blank=True)
+    request_id = models.CharField(_("request"), max_length=64, blank=True)
     created_at = models.DateTimeField(_("when"), default=timezone.now, editable=False)
 
     objects = AuditLogQuerySet.as_manager()

@@ -133,7 +133,11 @@ def link(images: str, q: str | None) -> str:
 def chart(metric: str, figures: Mapping[str, Any], images: str) -> Chart:
     """The chart of a metric's figures; `images` is the address of the project's images."""
     draw = {"bars": _bars, "histogram": _histogram, "grid": _grid, "series": _series, "numbers": _numbers}
-    drawn = draw[figures["kind"]](metric, figures, images)
+    return told_about(draw[figures["kind"]](metric, figures, images), figures, images)
+
+
+def told_about(drawn: Chart, figures: Mapping[str, Any], images: str) -> Chart:
+    """The chart, with what is said below it whatever its kind: unit, total, and what is in no bar."""
     drawn.unit, drawn.total = words.word(figures["unit"]), shown(figures["total"])
     if figures.get("other"):
         drawn.rest.append((words.word("(other)"), shown(figures["other"]), ""))
@@ -173,7 +177,7 @@ def _histogram(metric: str, figures: Mapping[str, Any], images: str) -> Chart:
         for each in bins
     ]
     return Chart(
-        "columns", columns=columns, labels=_spread([each["label"] for each in bins]), top=shown(greatest),
+        "columns", columns=columns, labels=spread([each["label"] for each in bins]), top=shown(greatest),
         x_title=words.word(figures["axis"]),
     )  # fmt: skip
 
@@ -190,7 +194,7 @@ def _grid(metric: str, figures: Mapping[str, Any], images: str) -> Chart:
     ]  # fmt: skip
     every = max(1, -(-len(down) // SIDE))
     return Chart(
-        "squares", squares=squares, width=len(across), height=len(down), labels=_spread(across),
+        "squares", squares=squares, width=len(across), height=len(down), labels=spread(across),
         sides=[text if place % every == 0 else "" for place, text in enumerate(down)], top=shown(greatest),
         x_title=words.word(figures["x"]["title"]), y_title=words.word(figures["y"]["title"]),
     )  # fmt: skip
@@ -216,7 +220,7 @@ def _series(metric: str, figures: Mapping[str, Any], images: str) -> Chart:
         ]  # fmt: skip
         curves.append(Curve(color % COLORS, " ".join(f"{x:.2f},{y:.2f}" for x, y in heights), dots))
     legend = [(place % COLORS, words.label(metric, line["name"])) for place, line in enumerate(figures["lines"])]
-    return Chart("curves", curves=curves, legend=legend, labels=_spread(days), top=shown(greatest))
+    return Chart("curves", curves=curves, legend=legend, labels=spread(days), top=shown(greatest))
 
 
 def _few_days(metric: str, figures: Mapping[str, Any], images: str) -> Chart:
@@ -241,7 +245,7 @@ def _numbers(metric: str, figures: Mapping[str, Any], images: str) -> Chart:
     return Chart("numbers", numbers=numbers)
 
 
-def _spread(labels: Sequence[str]) -> list[str]:
+def spread(labels: Sequence[str]) -> list[str]:
     """A few of the labels: the first, the last, and some between them at even distances."""
     if len(labels) <= AXIS_LABELS:
         return list(labels)
@@ -315,5 +319,5 @@ def _two_histograms(a: Mapping[str, Any], b: Mapping[str, Any], images: str) -> 
             )
         )
     return Chart(
-        "columns", columns=columns, labels=_spread(labels), top=percent(greatest), x_title=words.word(a["axis"])
+        "columns", columns=columns, labels=spread(labels), top=percent(greatest), x_title=words.word(a["axis"])
     )

@@ -89,7 +89,7 @@ def differences(request: HttpRequest, project: Project, job_pk: int) -> HttpResp
     )
     last = CvatPull.objects.filter(job=job).select_related("task").order_by("-pk").first()
     return show(
-        request, "workplace/differences.html", project, "exports", title=_("Differences in CVAT"), job=job,
+        request, "workplace/differences.html", project, "cvat", title=_("Differences in CVAT"), job=job,
         cards=_cards(project, found[:PAGE]), following=found[PAGE - 1].pk if len(found) > PAGE else None,
         decision=decision, kind=kind, only=request.GET.get("only", ""),
         decisions=[(value, label, counted.get(value, 0)) for value, label in CvatDifference.Decision.choices],

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts.errors import ServiceError
 from annotations import query
-from cocohub.workplace import charts, judging
+from cocohub.workplace import chart_kinds, charts, judging
 from cocohub.workplace import metric_words as words
 from cocohub.workplace.choosing import Fault, query_of
 from cocohub.workplace.pages import in_project, metric_wait, show, told
@@ -59,7 +59,7 @@ def insights(request: HttpRequest, project: Project) -> HttpResponseBase:
 
 
 def _address(request: HttpRequest, *, compared: bool) -> str:
-    names = ("a", "b") if compared else ("q",)
+    names = ("a", "b") if compared else ("q", "kinds")
     return "?" + urlencode({name: request.GET.get(name, "").strip() for name in names})
 
 
@@ -83,13 +83,14 @@ def insight_charts(request: HttpRequest, project: Project) -> HttpResponseBase:
     if "a" in request.GET:
         return _comparison(request, project, images)
     text = query_of(request)
+    chosen = _kinds(request)
     found = {each.metric: each for each in reading.dashboard(project, text, wait_ms=metric_wait(project))}
     pinned = [] if text else [view for view in _views(request, project)[:DRAWN] if view.pinned]
     context = {
         "project": project,
         "q": text,
         "groups": [
-            (key, title, [_card(project, found[name], images) for name in names])
+            (key, title, [_card(project, found[name], images, chosen) for name in names])
             for key, title, names in words.groups()
         ],
         "pinned": [card for view in pinned if (card := _card_of_view(project, view, images))],
@@ -101,16 +102,39 @@ def insight_charts(request: HttpRequest, project: Project) -> HttpResponseBase:
     return answer
 
 
-def _card(project: Project, found: Reading, images: str) -> dict[str, Any]:
-    metric = METRICS[found.metric]
-    drawn = charts.chart(found.metric, found.figures, images) if found.figures is not None else None
+def _kinds(request: HttpRequest) -> dict[str, str]:
+    """The kinds of chart that the address asks for: `kinds=classes:table,splits:column`; what does not fit is not."""
+    pairs = [part.partition(":") for part in request.GET.get("kinds", "").split(",")]
+    return {name: kind for name, _, kind in pairs if name in METRICS and kind in chart_kinds.kinds_of(name)}
+
+
+def _choices(metric: str, text: str, chosen: dict[str, str]) -> list[dict[str, Any]]:
+    """The kinds of chart to choose from, each with the address at which it is drawn."""
+    fitting = chart_kinds.kinds_of(metric)
+    choices = []
+    for kind in fitting:
+        others = {**chosen, metric: kind}
+        kinds = ",".join(f"{name}:{each}" for name, each in others.items() if each != chart_kinds.kinds_of(name)[0])
+        label, icon = chart_kinds.NAMES[kind]
+        asked = {name: value for name, value in (("q", text), ("kinds", kinds)) if value}
+        now = chosen.get(metric, fitting[0]) == kind
+        choices.append(
+            {"kind": kind, "label": label, "icon": icon, "link": f"?{urlencode(asked)}#{metric}", "now": now}
+        )
+    return choices
+
+
+def _card(project: Project, found: Reading, images: str, chosen: dict[str, str]) -> dict[str, Any]:
+    kind = chosen.get(found.metric) or CHARTS[METRICS[found.metric].kind][0]
+    drawn = chart_kinds.chart(found.metric, found.figures, images, kind) if found.figures is not None else None
     return {
         "name": found.metric,
         "title": words.title(found.metric),
         "reading": found,
         "chart": drawn,
-        "kinds": [name for name in CHARTS[metric.kind] if name != "table"] or ["table"],
-        "files": _files(reverse("workplace:insights", args=[project.pk]), found.metric, found.q),
+        "kind": kind,
+        "choices": _choices(found.metric, found.q, chosen),
+        "files": _files(reverse("workplace:insights", args=[project.pk]), found.metric, found.q, kind),
     }
 
 
@@ -122,11 +146,20 @@ def _card_of_view(project: Project, view: InsightView, images: str) -> dict[str,
         [found] = reading.read(project, [name], text, wait_ms=metric_wait(project))
     except query.QueryError:
         return None
-    return {**_card(project, found, images), "title": view.name, "view": view, "under": words.title(name), "q": text}
+    kinds = {name: view.visualization.get("chart", "")}
+    return {
+        **_card(project, found, images, kinds),
+        "title": view.name,
+        "view": view,
+        "under": words.title(name),
+        "q": text,
+    }
 
 
-def _files(base: str, metric: str, text: str) -> list[tuple[str, str]]:
-    tail = f"?{urlencode({'q': text})}" if text else ""
+def _files(base: str, metric: str, text: str, kind: str) -> list[tuple[str, str]]:
+    own = CHARTS[METRICS[metric].kind][0]
+    asked = {name: value for name, value in (("q", text), ("chart", "" if kind == own else kind)) if value}
+    tail = f"?{urlencode(asked)}" if asked else ""
     return [(form.upper(), f"{base}/{metric}.{form}{tail}") for form in FORMS]
 
 
@@ -164,8 +197,9 @@ def insight_file(request: HttpRequest, project: Project, metric: str, form: str)
     [found] = reading.read(project, [metric], query_of(request))
     if found.figures is None:
         raise ServiceError(_("The figures are still being counted. Try again in a moment."))
-    name = f"{project.name}-{metric}"
-    answer: HttpResponse = pictures.file_of(found, CHARTS[METRICS[metric].kind][0], {}, form, name)
+    name, fitting = f"{project.name}-{metric}", CHARTS[METRICS[metric].kind]
+    kind = request.GET.get("chart", "")
+    answer: HttpResponse = pictures.file_of(found, kind if kind in fitting else fitting[0], {}, form, name)
     return answer
 
 

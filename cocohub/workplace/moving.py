@@ -1,9 +1,7 @@
 """Data in and data out: imports with their reports, exports with their files."""
 
-from collections.abc import Iterator
 from typing import Any
 
-import orjson
 from django.conf import settings
 from django.contrib import messages
 from django.http import Http404, HttpRequest, JsonResponse
@@ -21,8 +19,9 @@ from annotations.api import reports
 from annotations.counting import count
 from annotations.models import ImportJob
 from assets import storage
-from cocohub.workplace import cvat, report_links, sending
+from cocohub.workplace import cvat, report_links, report_pages, sending
 from cocohub.workplace.choosing import images_of, query_of
+from cocohub.workplace.judging import sources_of
 from cocohub.workplace.pages import in_project, refuse_json, show
 from exports import services as export_services
 from exports.models import ExportJob
@@ -31,9 +30,8 @@ from projects.admin_base import admin_user
 from projects.models import Project, Role
 
 LISTED = 25  # jobs
-PROBLEMS = 200  # shown at once
-PROBLEMS_START = b'"problems": ['
 NAME_LENGTH = 100
+OF_PREDICTIONS = ("annotations_added", "annotations_removed", "annotations_unchanged")  # told of nothing else
 ACTIONS = ("quarantined", "repaired", "kept")
 KINDS = ("objects", "captions", "panoptic")
 
@@ -46,7 +44,8 @@ def imports(request: HttpRequest, project: Project) -> HttpResponseBase:
         return _start_import(request, project)
     jobs = ImportJob.objects.filter(project=project).select_related("task", "created_by").newest_first()[:LISTED]
     prefix = settings.IMPORT_PREFIX if settings.IMPORT_PREFIX != "/" else ""
-    return show(request, "workplace/imports.html", project, "imports", jobs=jobs, prefix=prefix)
+    sources = sources_of(project)
+    return show(request, "workplace/imports.html", project, "imports", jobs=jobs, prefix=prefix, sources=sources)
 
 
 def _start_import(request: HttpRequest, project: Project) -> HttpResponseBase:
@@ -74,8 +73,11 @@ def one_import(request: HttpRequest, project: Project, job_pk: int) -> HttpRespo
     if job is None:
         raise Http404(_("There is no such import in this project."))
     action, code = request.GET.get("action", ""), request.GET.get("code", "")
-    page = _page(request)
-    report = read_report(job.task.log, action, code, page) if job.task.is_finished else None
+    report = (
+        report_pages.read_page(job.task.log, action, code, request.GET.get("page", ""))
+        if job.task.is_finished
+        else None
+    )
     if report is not None:
         report_links.add_links(job, report["shown"])
     return show(
@@ -87,18 +89,10 @@ def one_import(request: HttpRequest, project: Project, job_pk: int) -> HttpRespo
         job=job,
         task=job.task,
         report=report,
-        numbers=_numbers(job.task.result),
+        numbers=_numbers(job.task.result, job.what),
         action=action,
         code=code,
-        before=page - 1,
-        after=page + 1 if report is not None and report["cut"] else 0,
     )
-
-
-def _page(request: HttpRequest) -> int:
-    """The page of the report that the address asks for; the first if it is no number."""
-    asked = request.GET.get("page", "")
-    return max(1, int(asked)) if asked.isascii() and asked.isdecimal() and len(asked) < 9 else 1
 
 
 @in_project()
@@ -118,66 +112,24 @@ def download_report(request: HttpRequest, project: Project, job_pk: int) -> Http
     return stored_file(request, content, "application/json", f"import-{job_pk}.json")
 
 
-def _numbers(result: dict[str, Any]) -> list[tuple[str, Any]]:
+def _numbers(result: dict[str, Any], what: str) -> list[tuple[str, Any]]:
     names = (
         ("images", _("images")),
         ("annotations", _("annotations")),
         ("categories", _("categories")),
         ("pictures", _("picture files")),
         ("images_with_picture", _("images with a picture")),
+        ("images_with_picture", _("images with a new picture")),
         ("images_missing", _("pictures missing")),
         ("images_broken", _("pictures broken")),
+        ("annotations_added", _("added")),
+        ("annotations_removed", _("replaced")),
+        ("annotations_unchanged", _("unchanged")),
         ("repaired", _("repaired")),
         ("quarantined", _("left out")),
     )
-    return [(label, result[name]) for name, label in names if name in result]
-
-
-def read_report(key: str, action: str = "", code: str = "", page: int = 1) -> dict[str, Any] | None:
-    """A stored report: its head, and a page of the problems that fit; None if there is none that can be read.
-
-    `cut` says that there are more behind them.
-    """
-    content = storage.read(key)
-    if content is None:
-        return None
-    with content:
-        lines = iter(content.readline, b"")  # going through a Django file itself would start anew each time
-        try:
-            head = orjson.loads(b"".join(_head(lines)))
-        except orjson.JSONDecodeError:
-            return None
-        found: list[dict[str, Any]] = []
-        fitting, first = 0, (page - 1) * PROBLEMS
-        for problem in _problems(lines):
-            if (action and problem.get("action") != action) or (code and problem.get("code") != code):
-                continue
-            fitting += 1
-            if fitting > first + PROBLEMS:
-                break
-            if fitting > first:
-                found.append(problem)
-        return {**head, "shown": found, "cut": fitting > first + PROBLEMS}
-
-
-def _head(lines: Iterator[bytes]) -> Iterator[bytes]:
-    """The report's lines before its problems, closed so that they are a document; a short report whole."""
-    held = b""
-    for line in lines:
-        if PROBLEMS_START in line:
-            yield held.rstrip().removesuffix(b",") + b"\n}"
-            return
-        yield held
-        held = line
-    yield held
-
-
-def _problems(lines: Iterator[bytes]) -> Iterator[dict[str, Any]]:
-    """The problems, one a line, as `annotations.report` writes them."""
-    for line in lines:
-        text = line.strip().removesuffix(b",")
-        if text.startswith(b"{"):
-            yield orjson.loads(text)
+    left = () if what == ImportJob.What.PREDICTIONS else OF_PREDICTIONS
+    return [(label, result[name]) for name, label in names if name in result and name not in left]
 
 
 @in_project()
@@ -224,7 +176,8 @@ def one_export(request: HttpRequest, project: Project, job_pk: int) -> HttpRespo
     """Follow an export; once it is over, take the file."""
     job = _find_export(project, job_pk)
     more = cvat.context_of(job)
-    return show(request, "workplace/export.html", project, "exports", title=str(job), job=job, task=job.task, **more)
+    tab = "cvat" if job.target == ExportJob.Target.CVAT else "exports"
+    return show(request, "workplace/export.html", project, tab, title=str(job), job=job, task=job.task, **more)
 
 
 @in_project()

@@ -10,11 +10,12 @@ from django.http import HttpRequest, JsonResponse
 from django.http.response import HttpResponseBase
 from django.template.loader import render_to_string
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST
 
 from accounts.errors import NotFound, ServiceError
 from annotations import material, services, uploads
-from annotations.models import ResumableUpload
+from annotations.models import ImportJob, ResumableUpload
 from cocohub.workplace.pages import in_project
 from projects.admin_base import admin_user
 from projects.models import Project, Role
@@ -22,6 +23,10 @@ from projects.models import Project, Role
 SPLIT_LENGTH = 100
 DIGITS = 15
 MOST_SPLITS = 200
+NO_FILE = {
+    ImportJob.What.COCO: gettext_lazy("Choose a COCO file (JSON), or a zip with one."),
+    ImportJob.What.PREDICTIONS: gettext_lazy("Choose a file of COCO results (JSON)."),
+}
 
 
 @in_project(Role.CURATOR, as_json=True)
@@ -69,15 +74,38 @@ def asked(request: HttpRequest, project: Project) -> tuple[services.Upload, serv
     images = tuple(each for each in request.FILES.getlist("images") if isinstance(each, UploadedFile))
     key, name = _named(project, given.get("upload", ""), given.get("prefix", ""), "prefix")
     images_key, _name = _named(project, given.get("images_upload", ""), given.get("images_prefix", ""), "images_prefix")
-    if not isinstance(file, UploadedFile) and not key:
-        raise ServiceError(_("Choose a COCO file (JSON), or a zip with one."))
+    what = _what(given.get("what", ""))
+    if what == ImportJob.What.IMAGES:
+        file, key, name = None, "", ""
+        if not images and not images_key:
+            raise ServiceError(_("Choose pictures, or a zip of them."))
+    elif not isinstance(file, UploadedFile) and not key:
+        raise ServiceError(str(NO_FILE[what]))
+    source = given.get("source", "").strip()
+    if what == ImportJob.What.PREDICTIONS:
+        images, images_key = (), ""
+        if not source:
+            raise ServiceError(_("Say what made the predictions: a name such as yolo-v9."))
     if isinstance(file, UploadedFile) and key:
         raise ServiceError(_("Send a file, or name what lies in storage; not both."))
     sent = file if isinstance(file, UploadedFile) else None
     wanted = services.Wanted(
-        split=_split(given.get("split", "")), splits=_splits(request), strict=bool(given.get("strict"))
+        what=what,
+        split=_split(given.get("split", "")),
+        splits=_splits(request) if what == ImportJob.What.COCO else None,
+        strict=bool(given.get("strict")),
+        source=source if what == ImportJob.What.PREDICTIONS else "",
     )
     return services.Upload(sent, images, key, images_key, name), wanted
+
+
+def _what(text: str) -> ImportJob.What:
+    """What is imported; a removal is asked for elsewhere."""
+    if text in NO_FILE or text == ImportJob.What.IMAGES:
+        return ImportJob.What(text)
+    if text:
+        raise ServiceError(_("Say whether these are COCO files, pictures or predictions."))
+    return ImportJob.What.COCO
 
 
 def _named(project: Project, upload: str, place: str, field: str) -> tuple[str, str]:

@@ -56,7 +56,9 @@ class ExportJob(models.Model):
     deletion = models.OneToOneField(
         Task, on_delete=models.SET_NULL, null=True, blank=True, related_name="cvat_deletion", verbose_name=_("deletion")
     )
-    created_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    created_by = models.ForeignKey(
+        User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", verbose_name=_("started by")
+    )
     created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
 
     objects = ExportJobQuerySet.as_manager()

@@ -14,8 +14,17 @@
   let folderFiles = []; // [path below the folder, file]
   let sent = null; // what was sent already, until something else is chosen
 
+  // What is imported says which parts of the form are asked for.
+  const what = () => form.elements.what.value;
+  function showParts() {
+    form.querySelectorAll("[data-what]").forEach((part) => { part.hidden = !part.dataset.what.split(" ").includes(what()); });
+    form.elements.source.required = what() === "predictions";
+    forget();
+  }
+
   // Unfold's script takes every file field for one of its own, and would write into the text field beside it.
   form.addEventListener("change", (event) => {
+    if (event.target.name === "what") showParts();
     if (event.target.type !== "file") return;
     event.stopPropagation();
     if (event.target === folder) choose([...folder.files].map((file) => [below(file.webkitRelativePath), file]));
@@ -125,10 +134,12 @@
     if (sent) return sent;
     const waiting = [];
     const [file] = form.elements.file.files;
-    const images = [...form.elements.images.files];
-    if (folderFiles.length) waiting.push(["upload", await packed(folderFiles), "folder.zip"]);
+    const images = what() === "predictions" ? [] : [...form.elements.images.files];
+    if (what() === "images") {
+      if (!images.length && !form.elements.images_prefix?.value.trim()) throw new Refused(form.dataset.noPictures);
+    } else if (folderFiles.length && what() === "coco") waiting.push(["upload", await packed(folderFiles), "folder.zip"]);
     else if (file) waiting.push(["upload", file, file.name]);
-    else if (!form.elements.prefix?.value.trim()) throw new Refused(form.dataset.nothing);
+    else if (!form.elements.prefix?.value.trim()) throw new Refused(what() === "coco" ? form.dataset.nothing : form.dataset.noResults);
     if (images.length === 1 && /\.zip$/i.test(images[0].name)) waiting.push(["images_upload", images[0], images[0].name]);
     else if (images.length) waiting.push(["images_upload", await packed(images.map((each) => [each.name, each])), "images.zip"]);
     const total = waiting.reduce((sum, [, each]) => sum + each.size, 0) || 1;
@@ -170,6 +181,7 @@
     event.preventDefault();
     perform(form.action || location.href, (said) => location.assign(said.next));
   });
+  showParts(); // a browser may have kept the choice from before
   by("look-first").addEventListener("click", () => {
     found.hidden = true;
     perform(form.dataset.survey, (said) => {

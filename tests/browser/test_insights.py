@@ -68,7 +68,7 @@ def test_a_chart_is_saved_and_pinned(charts, street, curator):
 
 
 def test_a_chart_is_taken_away(charts):
-    charts.locator("#classes .cc-menu summary").click()
+    charts.locator("#classes").get_by_label("Download Classes").click()
     with charts.expect_download() as download:
         charts.locator("#classes").get_by_text("PNG").click()
     assert download.value.path().read_bytes().startswith(b"\x89PNG")
@@ -219,3 +219,28 @@ def test_a_part_that_was_lost_on_its_way_is_sent_again(open_as, transactional_db
     page.get_by_role("button", name="Look first").click()
     expect(page.locator("#found")).to_contain_text("val.json")
     assert lost
+
+
+def test_a_chart_is_drawn_as_another_kind_and_kept_so(charts, street):
+    card = charts.locator("#classes")
+    card.get_by_label("Kind of chart of").click()
+    card.get_by_role("link", name="Table").press("Enter")
+    expect(card.locator("table")).to_be_visible()
+    assert "kinds=classes%3Atable" in charts.url
+    number = card.locator("tr", has_text="bus").locator("td").inner_text()
+    assert int(number) == Annotation.objects.filter(project=street, category__name="bus").count()
+    expect(charts.locator("#splits .cc-bars")).to_be_visible()  # the others are as before
+
+    charts.locator("#annotations_per_image").get_by_label("Kind of chart of").click()
+    charts.locator("#annotations_per_image [data-kind=line]").click()
+    expect(charts.locator("#annotations_per_image polyline")).to_be_attached()
+    expect(card.locator("table")).to_be_visible()
+
+    card.locator("[data-save]").click()
+    charts.locator("#view-name").fill("As a table")
+    charts.get_by_label("Pin it to the top").check()
+    charts.get_by_role("button", name="Save", exact=True).click()
+    expect(charts.locator("[data-view] table")).to_be_visible()
+    assert InsightView.objects.get().visualization["chart"] == "table"
+    charts.locator("[data-view] tr", has_text="bus").get_by_role("link").click()
+    expect(charts.locator("#query")).to_have_value("category:bus")

@@ -1,13 +1,16 @@
 """Data in and out, and what the home page tells of it."""
 
+import io
 import json
 
 import pytest
+from PIL import Image
 from playwright.sync_api import expect
 
 from annotations import services as imports
-from annotations.models import ImportJob
+from annotations.models import Annotation, ImportJob
 from assets.models import ImageAsset
+from cocohub.workplace import reports
 from exports import services as exports
 from exports.models import ExportJob
 from projects import jobs
@@ -93,3 +96,107 @@ def test_bars_on_the_home_page_move_by_themselves(open_as, transactional_db):
     expect(bar).to_have_js_property("value", 10)
     Task.objects.filter(pk=task.pk).update(done=70)
     expect(bar).to_have_js_property("value", 70)
+
+
+def start_and_work(page):
+    page.get_by_role("button", name="Start import").click()
+    expect(page.locator("[data-task]")).to_be_visible()
+    job = ImportJob.objects.latest("pk")
+    jobs.run(job.task_id, imports.run_import)
+    expect(page.locator("[data-task]")).to_have_count(0)
+    return job
+
+
+def test_pictures_come_later(open_as, transactional_db):
+    user = staff(None, None)
+    project = factories.make_project(user)
+    page = open_as(user, f"/admin/work/{project.pk}/imports")
+    document = {**FLAWED, "images": [{"id": 1, "file_name": "a/one.png", "width": 12, "height": 8}], "annotations": []}
+    choose(page, "instances_val.json", json.dumps(document).encode())
+    start_and_work(page)
+    assert not ImageAsset.objects.get().uri
+    page.locator(".cc-tabs a", has_text="Import").click()
+    page.get_by_label("Pictures only").check()
+    expect(page.locator("#file")).to_be_hidden()
+    expect(page.locator("#look-first")).to_be_hidden()
+    page.get_by_role("button", name="Start import").click()
+    expect(page.get_by_role("alert")).to_have_text("Choose pictures, or a zip of them.")
+    picture = io.BytesIO()
+    Image.new("RGB", (12, 8), "teal").save(picture, "PNG")
+    page.locator("#images").set_input_files({"name": "one.png", "mimeType": "image/png", "buffer": picture.getvalue()})
+    job = start_and_work(page)
+    assert job.what == ImportJob.What.IMAGES
+    expect(page.locator(".cc-numbers div", has_text="images with a new picture")).to_contain_text("1")
+    assert ImageAsset.objects.get().format == "png"
+
+
+def test_predictions_come_with_the_name_of_what_made_them(open_as, street):
+    page = open_as(staff(street, Role.CURATOR), f"/admin/work/{street.pk}/imports")
+    page.get_by_label("Predictions").check()
+    expect(page.locator("#images")).to_be_hidden()
+    rows = Annotation.objects.filter(project=street, split__name="val", bbox__isnull=False, is_machine=False)
+    results = [
+        {
+            "image_id": row.image.coco_id, "category_id": row.category.coco_id, "bbox": row.bbox,
+            "score": round(0.9 - place / 1000, 3),
+        }
+        for place, row in enumerate(rows.select_related("image", "category")[:20])
+    ]  # fmt: skip
+    choose(page, "results_val.json", json.dumps(results).encode())
+    page.get_by_label("What made them").fill("yolo-v9")
+    page.locator("#split").fill("val")
+    job = start_and_work(page)
+    assert (job.what, job.source) == (ImportJob.What.PREDICTIONS, "yolo-v9")
+    made = Annotation.objects.filter(project=street, is_machine=True, source="yolo-v9")
+    assert made.count() == len(results)
+    expect(page.locator(".cc-numbers div", has_text="added")).to_contain_text(str(len(results)))
+    page.get_by_role("link", name="Predictions against people").click()
+    expect(page.locator("#source")).to_have_value("yolo-v9")
+    expect(page.locator("#predictions .cc-figures").first).to_be_visible()
+
+
+def test_a_long_report_is_paged_and_filtered_and_leads_to_images(open_as, transactional_db, monkeypatch):
+    monkeypatch.setattr(reports, "PROBLEMS", 3)
+    user = staff(None, None)
+    project = factories.make_project(user)
+    document = {
+        "images": [{"id": 1, "file_name": "one.jpg", "width": 100, "height": 100}],
+        "categories": [{"id": 1, "name": "car"}],
+        "annotations": [
+            {
+                "id": n,
+                "image_id": 1 if n % 2 else 77,
+                "category_id": 1,
+                "bbox": [90, 90, 40, 40],
+                "area": 1,
+                "iscrowd": 0,
+            }
+            for n in range(1, 9)
+        ],
+    }
+    page = open_as(user, f"/admin/work/{project.pk}/imports")
+    choose(page, "instances_val.json", json.dumps(document).encode())
+    start_and_work(page)
+    everything = page.locator(".cc-filter a").first
+    problems = page.locator(".cc-problem")
+    expect(problems).to_have_count(3)
+    expect(page.get_by_role("navigation", name="Pages of the report")).to_contain_text("1 to 3 of ")
+    page.locator(".cc-filter a", has_text="dangling_image_id").click()
+    expect(page.get_by_text("1 to 3 of 4")).to_be_visible()
+    page.get_by_role("link", name="Next").click()
+    expect(page.get_by_text("4 to 4 of 4")).to_be_visible()
+    expect(problems).to_have_count(1)
+    expect(page.get_by_role("link", name="Next")).to_have_count(0)
+    everything.click()
+    seen = 0
+    while True:
+        seen += problems.count()
+        if not page.get_by_role("link", name="Next").count():
+            break
+        page.get_by_role("link", name="Next").click()
+        page.wait_for_load_state()
+    assert seen >= 8
+    page.locator(".cc-filter a", has_text="outside").first.click()
+    page.get_by_role("link", name="Look at the image", exact=True).first.click()
+    expect(page.locator("#stage")).to_be_visible()
+    assert page.url.endswith(f"/images/{ImageAsset.objects.get().pk}")

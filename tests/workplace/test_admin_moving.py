@@ -10,7 +10,7 @@ from annotations.coco.problems import Action, Problem
 from annotations.models import ImportJob
 from annotations.report import Report
 from assets import storage
-from cocohub.workplace import moving
+from cocohub.workplace import report_pages
 from exports.models import CvatProject, CvatTask, ExportJob
 from projects.models import Role, Task
 from tests import factories
@@ -71,27 +71,44 @@ def test_the_report_is_read_and_filtered(by_curator, work, finished):
     assert len(orjson.loads(b"".join(whole.streaming_content))["problems"]) == 3
 
 
-def test_a_long_report_is_cut(finished, monkeypatch):
-    monkeypatch.setattr(moving, "PROBLEMS", 2)
-    key = storage.log_key(finished.task_id)
-    whole, bad = moving.read_report(key), moving.read_report(key, "quarantined")
-    assert [(len(report["shown"]), report["cut"]) for report in (whole, bad)] == [(2, True), (2, False)]
-    assert moving.read_report("logs/none.json") is None
-
-
 def test_a_long_report_has_pages(by_curator, work, finished, monkeypatch):
-    monkeypatch.setattr(moving, "PROBLEMS", 1)
-    shown = []
-    address = work(f"imports/{finished.pk}") + "?action=quarantined&code=bad"
-    for page in (1, 2, 3):
-        found = by_curator.get(f"{address}&page={page}")
-        shown.append([problem["path"] for problem in found.context["report"]["shown"]])
-        pages = {rel: f'rel="{rel}" href="?action=quarantined&amp;code=bad&amp;page={page + step}"' in
-                 found.content.decode() for rel, step in (("prev", -1), ("next", 1))}  # fmt: skip
-        assert pages == {"prev": page > 1, "next": page == 1}
-    assert shown == [["$.images[1]"], ["$.images[2]"], []]
-    for odd in ("x", "-1", "9" * 30, "²"):
-        assert by_curator.get(f"{address}&page={odd}").context["report"]["shown"][0]["path"] == "$.images[1]"
+    monkeypatch.setattr(report_pages, "PROBLEMS", 2)
+    key = storage.log_key(finished.task_id)
+    first, second = report_pages.read_page(key), report_pages.read_page(key, page="2")
+    assert [[row["path"] for row in page["shown"]] for page in (first, second)] == [
+        ["$.images[0]", "$.images[1]"],
+        ["$.images[2]"],
+    ]
+    told = [(page["first"], page["last"], page["before"], page["after"]) for page in (first, second)]
+    assert told == [(1, 2, None, 2), (3, 3, 1, None)]
+    bad = report_pages.read_page(key, "quarantined")
+    assert ([row["path"] for row in bad["shown"]], bad["fitting"], bad["after"]) == (
+        ["$.images[1]", "$.images[2]"],
+        2,
+        None,
+    )
+    for page in ("0", "-1", "9" * 30, "²", "x"):
+        assert report_pages.read_page(key, page=page)["shown"]
+    assert report_pages.read_page("logs/none.json") is None
+    text = by_curator.get(work(f"imports/{finished.pk}"), {"page": "2"}).content.decode()
+    assert "3 to 3 of 3" in text
+    assert 'rel="prev"' in text
+    assert 'rel="next"' not in text
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"what": "images"}, "Choose pictures"),
+        ({"what": "predictions"}, "COCO results"),
+        ({"what": "predictions", "file": SimpleUploadedFile("r.json", b"[]")}, "what made the predictions"),
+        ({"what": "removal"}, "Say whether"),
+    ],
+)
+def test_what_is_imported_says_what_must_be_sent(by_curator, work, given, told):
+    answer = by_curator.post(work("imports"), given, headers={"Accept": "application/json"})
+    assert (answer.status_code, told in answer.json()["message"]) == (400, True)
+    assert not ImportJob.objects.exists()
 
 
 @pytest.mark.parametrize(("query", "number"), [("", 3), ("&action=quarantined", 2), ("&code=odd", 1)])
