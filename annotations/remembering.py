@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 from django.core.cache import caches
 from django.utils import timezone
 
+from accounts import metering
 from annotations import query
 from annotations.query.moments import counts_from_now
 from projects.models import Project
@@ -45,5 +46,8 @@ class Question(Generic[T]):
 
     def recalled(self) -> T | None:
         """The answer if it is remembered, None otherwise."""
-        value: T | None = caches[MEMORY].get(self._key) if self._key else None
+        if not self._key:
+            return None
+        value: T | None = caches[MEMORY].get(self._key)
+        metering.count("cocohub_cache_reads", cache="queries", outcome="miss" if value is None else "hit")
         return value

@@ -15,6 +15,7 @@ from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import TemporaryUploadedFile, UploadedFile
 from django.db import transaction
 
+from accounts import metering
 from accounts.errors import Conflict, NoSpace, ServiceError, TooLarge
 from accounts.models import User
 from annotations import adding, machines, material, predictions, refusing
@@ -384,6 +385,8 @@ def _perform(claim: jobs.Claim, job: ImportJob, work: Work, progress: Progress) 
         raise
     finally:
         report.close()
+    for what in ("images", "annotations"):
+        metering.count("cocohub_rows_imported", result.get(f"{what}_added", 0), what=what)
     return result
 
 

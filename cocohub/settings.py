@@ -421,6 +421,17 @@ CORS_EXPOSE_HEADERS = [
     *RATE_HEADERS, *TUS_HEADERS,
 ]  # fmt: skip
 
+# --- Metrics for Prometheus -----------------------------------------------------------------------------------------
+# Who may read them: `Authorization: Bearer` of this token, and who asks from these networks (`unix`: a socket file).
+METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
+METRICS_NETWORKS = env.list("METRICS_NETWORKS", default=[] if PRODUCTION else ["127.0.0.0/8", "::1"])
+try:
+    networks(tuple(METRICS_NETWORKS))
+except ValueError as _error:
+    raise ImproperlyConfigured(f"METRICS_NETWORKS: {_error}; expected addresses and networks.") from _error
+if PRODUCTION and METRICS_TOKEN and len(METRICS_TOKEN) < 16:
+    raise ImproperlyConfigured(f"METRICS_TOKEN has {len(METRICS_TOKEN)} characters; production needs 16 or more.")
+
 # --- Browser security -----------------------------------------------------------------------------------------------
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = LANGUAGE_COOKIE_SECURE = PRODUCTION

@@ -7,7 +7,7 @@ from django.views.i18n import set_language
 from drf_spectacular.views import SpectacularAPIView, SpectacularRedocView, SpectacularSwaggerSplitView
 
 from assets.views import media
-from cocohub import errors
+from cocohub import errors, metrics
 from cocohub.health.views import HealthView, LiveView, ReadyView
 from cocohub.workplace import account
 
@@ -33,6 +33,8 @@ urlpatterns = [
     path("admin/language/", set_language, name="set_language"),
     path("admin/", admin.site.urls),
     path("api/v1/", include(api)),
+    path("metrics", metrics.of_process, name="metrics"),
+    path("metrics/installation", metrics.of_installation, name="metrics-installation"),
     path("media/<str:signed>", media, name="media"),
     re_path(r"^api/(?P<path>.*)$", errors.no_such_address),
 ]

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.conf import settings
 
+from accounts import metering
 from insights import refreshing, results
 from insights.metrics import METRICS, Selection, families
 from insights.models import MetricResult
@@ -44,6 +45,8 @@ def read(project: Project, names: Iterable[str], q: str = "", *, wait_ms: int | 
     revision = Project.objects.values_list("revision", flat=True).get(pk=project.pk)
     rows = results.kept(project, selection.q, names)
     missing = [name for name in names if name not in rows or not results.is_fresh(rows[name], revision, selection)]
+    metering.count("cocohub_cache_reads", len(names) - len(missing), cache="insights", outcome="hit")
+    metering.count("cocohub_cache_reads", len(missing), cache="insights", outcome="miss")
     computed: dict[str, Reading] = {}
     if missing:
         wait = settings.METRIC_WAIT_MS if wait_ms is None else wait_ms

@@ -14,6 +14,7 @@ from django.db.models import Q
 from django.utils import timezone
 from psycopg.types.json import Jsonb
 
+from accounts import metering
 from annotations.query.parser import parse
 from insights import metrics
 from insights.metrics import METRICS, VERSION, Figures, Selection
@@ -120,6 +121,8 @@ _KEEP, _WANT = statements("insights_metricresult", "metric")
 def keep(project: Project, q: str, counted: Counted) -> None:
     """Keep figures, unless newer ones are there already."""
     seconds = counted.seconds / max(1, len(counted.figures))
+    for name in counted.figures:
+        metering.observe("cocohub_metric_seconds", seconds, metric=name)
     place = key_of(q), q, VERSION
     rows: list[tuple[Any, ...]] = [
         (project.pk, name, *place, counted.revision, Jsonb(figures), counted.at, seconds)

@@ -19,7 +19,7 @@ from django.db.models.functions import Coalesce, Now
 from kombu.exceptions import KombuError
 from redis.exceptions import RedisError
 
-from accounts import context
+from accounts import context, metering
 from accounts.errors import Conflict, NotFound, ServiceError
 from accounts.models import User
 from projects import audit, claims, faults, policies, reports
@@ -287,7 +287,12 @@ def _end(tasks: QuerySet[Task], status: Task.Status, message: str) -> int:
 
 def _tell_ended(task: Task) -> None:
     if not task.is_finished:
+        metering.count("cocohub_jobs_postponed", kind=task.kind)
         return
+    metering.count("cocohub_jobs", kind=task.kind, outcome=task.status)
+    if task.started_at and task.finished_at:
+        seconds = (task.finished_at - task.started_at).total_seconds()
+        metering.observe("cocohub_job_seconds", seconds, kind=task.kind)
     known = _kinds.get(task.kind)
     if known is not None and known.ended is not None:
         known.ended(task)

@@ -19,6 +19,7 @@ import urllib3
 from urllib3 import connection, connectionpool
 from urllib3 import exceptions as faults
 
+from accounts import metering
 from exports.cvat.account import Account
 from exports.cvat.errors import Broken500, Busy, CvatError, Unwell, WrongAddress, error_of
 
@@ -134,19 +135,33 @@ class Transport:
         while True:
             attempt += 1
             try:
-                return self._once(method, url, data, sent, doing)
+                return self._metered(method, url, data, sent, doing)
             except CvatError as error:
                 asked = error.after if isinstance(error, Busy) else None
                 if attempt >= most or not _worth(error, method, repeat, attempt) or (asked or 0) > self._longest:
                     raise
                 seconds = self.retries.pause(attempt, asked, self._chance())
                 logger.info("CVAT: %s %s: %s; again in %.1f s", method, path, error, seconds)
+                metering.count("cocohub_cvat_retries", method=method)
                 self.pause(seconds)
 
     @property
     def _longest(self) -> float:
         # CVAT asks for up to a minute; who asks for more gets it from the queue, not from a sleeping worker.
         return max(self.retries.longest, 90.0)
+
+    def _metered(self, method: str, url: str, data: bytes | None, headers: Mapping[str, str], doing: str) -> Answer:
+        start, outcome = time.monotonic(), "failed"
+        try:
+            answer = self._once(method, url, data, headers, doing)
+            outcome = str(answer.status)
+            return answer
+        except CvatError as error:
+            outcome = str(error.status) if error.status else "no answer"
+            raise
+        finally:
+            metering.count("cocohub_cvat_calls", method=method, outcome=outcome)
+            metering.observe("cocohub_cvat_call_seconds", time.monotonic() - start, method=method)
 
     def _once(self, method: str, url: str, data: bytes | None, headers: Mapping[str, str], doing: str) -> Answer:
         limits = self.account.timeouts
