@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from django.contrib import admin
+from django import forms
+from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
@@ -17,10 +18,11 @@ from unfold.forms import (
     UserChangeForm,
     UserCreationForm,
 )
+from unfold.widgets import UnfoldAdminTextInputWidget
 
-from accounts import services, throttling
+from accounts import second_factor, services, throttling
 from accounts.admin_base import ServiceAdmin
-from accounts.errors import TooManyRequests
+from accounts.errors import TooManyRequests, Unauthorized
 from accounts.models import User
 
 # Roles are held per project, and tokens are nobody's business.
@@ -28,14 +30,25 @@ admin.site.unregister([Group, OutstandingToken, BlacklistedToken])
 
 
 class LoginForm(AuthenticationForm):
-    """The admin's login, as often as the API's."""
+    """The admin's login, as often as the API's, and with the same second factor."""
+
+    code = forms.CharField(
+        label=_("Code of your authenticator app"),
+        help_text=_("Only if you have set one up. A recovery code does, too."),
+        max_length=40,
+        required=False,
+        widget=UnfoldAdminTextInputWidget(attrs={"autocomplete": "one-time-code"}),
+    )
 
     def clean(self) -> dict[str, Any]:
         """Refuse bursts before any password is looked at."""
         try:
             with services.trying(self.request, self.cleaned_data.get("username", "")):
-                return super().clean()
-        except TooManyRequests as refusal:
+                cleaned = super().clean()
+                second_factor.admit(self.get_user(), cleaned.get("code", ""))
+                return cleaned
+        except (TooManyRequests, Unauthorized) as refusal:
+            self.user_cache = None
             raise ValidationError(refusal.message) from refusal
 
 
@@ -69,6 +82,7 @@ class UserAdmin(DjangoUserAdmin, ServiceAdmin):  # type: ignore[misc]
     list_display = ("email", "name", "is_active", "is_staff", "is_superuser", "last_login")
     list_filter = ("is_active", "is_staff", "is_superuser")
     search_fields = ("email", "name")
+    actions = ("take_second_factor_away",)
     ordering = ("email",)
     filter_horizontal = ()
     readonly_fields = ("last_login", "date_joined")
@@ -78,6 +92,13 @@ class UserAdmin(DjangoUserAdmin, ServiceAdmin):  # type: ignore[misc]
         (_("Dates"), {"fields": ("last_login", "date_joined")}),
     )
     add_fieldsets = ((None, {"fields": ("email", "name", "is_staff", "usable_password", "password1", "password2")}),)
+
+    @admin.action(description=_("Take the second factor away"))
+    def take_second_factor_away(self, request: HttpRequest, queryset: Any) -> None:
+        """For people who have lost their phone and their recovery codes."""
+        for target in queryset:
+            second_factor.take_away(user=_user(request), target=target)
+        self.message_user(request, _("They log in by password alone until they set it up again."), messages.SUCCESS)
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         """Whether this is a global admin."""

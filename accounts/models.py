@@ -167,6 +167,23 @@ class PersonalToken(models.Model):
         return alive and self.expires_at > timezone.now()
 
 
+class SecondFactor(models.Model):
+    """What a user's authenticator app and CocoHub share; log-ins take its codes once it is confirmed."""
+
+    user = models.OneToOneField(User, on_delete=models.CASCADE, primary_key=True, related_name="second_factor")
+    secret_sealed = models.TextField(editable=False)
+    confirmed_at = models.DateTimeField(null=True, editable=False)
+    last_step = models.BigIntegerField(default=0, editable=False)  # of the last code that was used: none works twice
+    recovery = ArrayField(models.CharField(max_length=64), default=list, editable=False)  # SHA-256 of what is left
+
+    class Meta:
+        verbose_name = _("second factor")
+        verbose_name_plural = _("second factors")
+
+    def __str__(self) -> str:
+        return f"{self.user_id}"
+
+
 class IdempotentCall(models.Model):
     """A call that was made with an `Idempotency-Key`, and what it was answered; kept for a day."""
 

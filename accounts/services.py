@@ -14,7 +14,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import F, ProtectedError
 from django.http import HttpRequest
 
-from accounts import throttling, tokens, trail
+from accounts import second_factor, throttling, tokens, trail
 from accounts.addresses import address_of
 from accounts.errors import Conflict, Forbidden, NotFound, ServiceError, Unauthorized
 from accounts.models import User
@@ -32,15 +32,22 @@ class Login:
     pair: Pair
 
 
-def login(*, email: str, password: str, request: HttpRequest) -> Login:
-    """Open a session.
+def login(*, email: str, password: str, request: HttpRequest, code: str = "") -> Login:
+    """Open a session; `code` is of the second factor, for who has one.
 
-    Raises Unauthorized, with one text and after the same time whatever was wrong, or TooManyRequests.
+    Raises Unauthorized, with one text and after the same time whatever was wrong; CodeNeeded or WrongCode once the
+    password is right; TooManyRequests; Forbidden for staff who have yet to set up the second factor that is demanded.
     """
     with trying(request, email):
         user = authenticate(request, username=email, password=password)
         if not isinstance(user, User):
             raise Unauthorized(WRONG_CREDENTIALS)
+        second_factor.admit(user, code)
+    if second_factor.must_set_up(user):
+        raise Forbidden(
+            "Staff need a second factor here. Log in to the admin, where you are led to set it up.",
+            detail={"secondFactor": "demanded"},
+        )
     with transaction.atomic():
         # As the admin's login does: sets last_login and leaves an audit line (accounts.apps).
         user_logged_in.send(sender=User, request=request, user=user)
@@ -59,6 +66,8 @@ def trying(request: HttpRequest, email: str) -> Iterator[None]:
     throttling.check("login", **who)
     try:
         yield
+    except second_factor.CodeNeeded:  # who was not asked yet has not guessed
+        raise
     except Exception:
         throttling.fail("login-failures", **who)
         raise

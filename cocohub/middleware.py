@@ -7,10 +7,12 @@ from collections.abc import Awaitable, Callable, Iterable
 from http import HTTPStatus
 from typing import Any
 
-from asgiref.sync import iscoroutinefunction, markcoroutinefunction
-from django.http import HttpRequest
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
+from django.conf import settings
+from django.http import HttpRequest, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 
+from accounts import second_factor
 from accounts.context import entering
 from accounts.throttling import Budget
 from cocohub import errors
@@ -107,3 +109,36 @@ def _known_text(match: re.Match[str]) -> str:
     except LookupError:
         return match[0]
     return match[0] if codec._is_text_encoding else f"{match[1]}x-{match[2]}"
+
+
+class SecondFactorMiddleware:
+    """Leads staff to where a second factor is set up, if the installation demands one; they see no page before that."""
+
+    sync_capable = True
+    async_capable = True
+    OPEN = ("/admin/work/second-factor", "/admin/login/", "/admin/logout/", "/admin/language/", "/admin/jsi18n/")
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]]) -> None:
+        self.get_response = get_response
+        self.is_async = iscoroutinefunction(get_response)
+        if self.is_async:
+            markcoroutinefunction(self)
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
+        if self.is_async:
+            return self._answer_later(request)
+        led = self._led(request) if self._concerns(request) else None
+        return self.get_response(request) if led is None else led
+
+    async def _answer_later(self, request: HttpRequest) -> HttpResponseBase:
+        led = await sync_to_async(self._led, thread_sensitive=True)(request) if self._concerns(request) else None
+        return await self.get_response(request) if led is None else led  # type: ignore[misc]
+
+    def _concerns(self, request: HttpRequest) -> bool:
+        demanded = settings.STAFF_SECOND_FACTOR == "required" and request.path_info.startswith("/admin/")
+        return demanded and request.path_info not in self.OPEN
+
+    def _led(self, request: HttpRequest) -> HttpResponseBase | None:
+        if request.user.is_authenticated and second_factor.must_set_up(request.user):
+            return HttpResponseRedirect(self.OPEN[0])
+        return None

@@ -112,6 +112,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "cocohub.middleware.SecondFactorMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_prometheus.middleware.PrometheusAfterMiddleware",
@@ -329,6 +330,10 @@ CREDENTIALS_KEYS = env.list("CREDENTIALS_KEYS", default=[]) or [SECRET_KEY]
 
 # --- Accounts and the API -------------------------------------------------------------------------------------------
 AUTH_USER_MODEL = "accounts.User"
+# `required`: whoever may use the admin has to set up a second factor before anything else, and is asked for it.
+STAFF_SECOND_FACTOR = env.str("STAFF_SECOND_FACTOR", default="optional")
+if STAFF_SECOND_FACTOR not in ("optional", "required"):
+    raise ImproperlyConfigured(f"STAFF_SECOND_FACTOR is {STAFF_SECOND_FACTOR!r}; expected optional or required.")
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in (
@@ -494,7 +499,10 @@ UNFOLD = {
     "SHOW_LANGUAGES": True,
     "COLORS": {"primary": {str(name): f"oklch({light}% {chroma} 192)" for name, (light, chroma) in _TEAL.items()}},
     "ACCOUNT": {
-        "navigation": [{"title": _("Personal tokens"), "link": reverse_lazy("workplace:tokens")}],
+        "navigation": [
+            {"title": _("Personal tokens"), "link": reverse_lazy("workplace:tokens")},
+            {"title": _("Second factor"), "link": reverse_lazy("workplace:second-factor")},
+        ],
     },
     "SITE_FAVICONS": [
         {"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("workplace/icon.svg")},

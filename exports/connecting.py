@@ -11,9 +11,9 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
+from accounts import sealing
 from accounts.errors import NotFound, ServiceError
 from accounts.models import User
-from exports import sealing
 from exports.cvat import errors
 from exports.cvat.account import Account, Scheme, host_of
 from exports.cvat.checking import Check, check

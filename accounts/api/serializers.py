@@ -69,6 +69,13 @@ class LoginSerializer(serializers.Serializer):
 
     email = serializers.CharField(max_length=254, write_only=True)
     password = PasswordField()
+    code = serializers.CharField(
+        max_length=40,
+        required=False,
+        allow_blank=True,
+        write_only=True,
+        help_text="Of the authenticator app, or a recovery code, for who has set up a second factor.",
+    )
 
 
 class PairSerializer(serializers.Serializer):

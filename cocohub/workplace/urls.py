@@ -3,6 +3,7 @@
 from django.urls import path, re_path
 
 from cocohub.workplace import (
+    account,
     boxes,
     browse,
     bulk,
@@ -22,6 +23,7 @@ from cocohub.workplace import (
 
 app_name = "workplace"
 urlpatterns = [
+    path("second-factor", account.second_factor_page, name="second-factor"),
     path("tasks", home.tasks, name="tasks"),
     path("projects", home.start_project, name="start-project"),
     re_path(r"^tasks/(?P<task_pk>[0-9a-f-]{36})/(?P<what>cancel|retry)$", home.steer_task, name="steer-task"),

@@ -20,7 +20,7 @@ class OfProjectQuerySet(models.QuerySet[Any]):
 
 
 class CvatConnection(models.Model):
-    """A project's own way into CVAT, instead of the installation's. The token is sealed (`exports.sealing`)."""
+    """A project's own way into CVAT, instead of the installation's. The token is sealed (`accounts.sealing`)."""
 
     class Scheme(models.TextChoices):
         BEARER = "Bearer", _("access token (CVAT 2.48 and later)")

@@ -13,9 +13,10 @@ from django.db.models import Max
 from django.urls import reverse
 from django.utils import timezone
 
+from accounts import sealing
 from accounts.errors import Conflict, NotFound, ServiceError
 from accounts.models import User
-from exports import connecting, sealing
+from exports import connecting
 from exports.cvat.client import Client
 from exports.cvat.errors import CvatError
 from exports.cvat.webhooks import EVENTS, parse_event, verify_signature

@@ -130,7 +130,7 @@ def listening(sent, cvat, as_manager, project) -> CvatProject:
 
 def deliver(api, row: CvatProject, body: dict | bytes, secret: str | None = None, **headers):
     """As CVAT does."""
-    from exports import sealing
+    from accounts import sealing
 
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     secret = secret if secret is not None else sealing.unseal(row.webhook_secret_sealed)

@@ -3,7 +3,8 @@
 import pytest
 from django.urls import reverse
 
-from exports import connecting, sealing
+from accounts import sealing
+from exports import connecting
 from exports.models import CvatConnection, ExportJob
 from projects.models import AuditLog, Role, Task
 from tests import factories

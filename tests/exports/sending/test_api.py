@@ -2,7 +2,8 @@
 
 import pytest
 
-from exports import connecting, sealing
+from accounts import sealing
+from exports import connecting
 from exports.models import CvatConnection, ExportJob
 from exports.sending import deleting
 from projects import jobs

@@ -6,7 +6,8 @@ import json
 import pytest
 from django.core.management import CommandError, call_command
 
-from exports import connecting, sealing
+from accounts import sealing
+from exports import connecting
 from exports.models import CvatConnection, ExportJob
 from projects.models import AuditLog, Task
 from tests.exports.sending import scenes
