@@ -115,18 +115,21 @@ def test_a_viewer_changes_nothing_by_it(page, project):
     browser = browser_of(staff(project, Role.VIEWER))
     lines, edits = AuditLog.objects.count(), BulkEdit.objects.count()
     assert browser.get(page.address(project.pk)).status_code < 500
-    assert browser.post(page.address(project.pk), {"q": "", "name": "x"}).status_code in (400, 403, 404, 405)
+    answer = browser.post(page.address(project.pk), {"q": "", "name": "x"})
+    assert answer.status_code in (302, 400, 403, 404, 405)
+    if answer.status_code == 302:  # back to the page, which says why not
+        told = [str(message) for message in browser.get(answer["Location"]).context["messages"]]
+        assert any("viewer" in text for text in told), told
     assert (AuditLog.objects.count(), BulkEdit.objects.count()) == (lines, edits)
 
 
 @each(CLOSED)
-@pytest.mark.parametrize("role", [Role.CURATOR, Role.OWNER], ids=["curator", "owner"])
-def test_no_page_fails_whoever_opens_it(page, role, project, owner):
-    user = staff(project, role) if role != Role.OWNER else owner
-    type(user).objects.filter(pk=user.pk).update(is_staff=True)
-    browser = browser_of(user)
-    for method in (browser.get, browser.post):
-        assert method(page.address(project.pk)).status_code < 500
+def test_no_page_fails_whoever_opens_it(page, project):
+    roles = (Role.CURATOR, Role.MANAGER) if page.of_project else (Role.CURATOR,)
+    for role in roles:
+        browser = browser_of(staff(project, role))
+        for method in (browser.get, browser.post):
+            assert method(page.address(project.pk)).status_code < 500
 
 
 def test_no_row_of_a_project_is_opened_by_a_stranger(project, as_owner, tmp_path):
