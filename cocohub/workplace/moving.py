@@ -119,7 +119,6 @@ def _numbers(result: dict[str, Any], what: str) -> list[tuple[str, Any]]:
         ("categories", _("categories")),
         ("pictures", _("picture files")),
         ("images_with_picture", _("images with a picture")),
-        ("images_with_picture", _("images with a new picture")),
         ("images_missing", _("pictures missing")),
         ("images_broken", _("pictures broken")),
         ("annotations_added", _("added")),

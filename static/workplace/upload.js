@@ -187,6 +187,7 @@
     perform(form.dataset.survey, (said) => {
       found.innerHTML = said.html; // made and escaped by our own template
       found.hidden = false;
+      found.scrollIntoView({ block: "nearest" });
     });
   });
 })();

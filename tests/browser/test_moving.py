@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 from annotations import services as imports
 from annotations.models import Annotation, ImportJob
 from assets.models import ImageAsset
-from cocohub.workplace import reports
+from cocohub.workplace import report_pages
 from exports import services as exports
 from exports.models import ExportJob
 from projects import jobs
@@ -126,7 +126,7 @@ def test_pictures_come_later(open_as, transactional_db):
     page.locator("#images").set_input_files({"name": "one.png", "mimeType": "image/png", "buffer": picture.getvalue()})
     job = start_and_work(page)
     assert job.what == ImportJob.What.IMAGES
-    expect(page.locator(".cc-numbers div", has_text="images with a new picture")).to_contain_text("1")
+    expect(page.locator(".cc-numbers div", has_text="images with a picture")).to_contain_text("1")
     assert ImageAsset.objects.get().format == "png"
 
 
@@ -156,7 +156,7 @@ def test_predictions_come_with_the_name_of_what_made_them(open_as, street):
 
 
 def test_a_long_report_is_paged_and_filtered_and_leads_to_images(open_as, transactional_db, monkeypatch):
-    monkeypatch.setattr(reports, "PROBLEMS", 3)
+    monkeypatch.setattr(report_pages, "PROBLEMS", 3)
     user = staff(None, None)
     project = factories.make_project(user)
     document = {
