@@ -4,7 +4,7 @@ import pytest
 
 from tests import bad_inputs
 
-PROVED = range(1, 50)  # those of imports
+PROVED = (*range(1, 71), *range(80, 87))  # all but jobs
 
 
 def test_every_item_is_listed_once_in_order():
@@ -12,7 +12,7 @@ def test_every_item_is_listed_once_in_order():
 
 
 @pytest.mark.parametrize("number", PROVED)
-def test_every_item_of_imports_has_its_tests(number):
+def test_every_item_that_is_proved_has_its_tests(number):
     item = bad_inputs.items()[number - 1]
     assert item.tests, item.what
     assert len(set(item.tests)) == len(item.tests)
