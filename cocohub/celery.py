@@ -5,12 +5,14 @@ from typing import Any
 
 from celery import Celery
 from celery.signals import after_task_publish, beat_init
+from django_structlog.celery.steps import DjangoStructLogInitStep
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cocohub.settings")
 
 app = Celery("cocohub")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+app.steps["worker"].add(DjangoStructLogInitStep)  # what a message brings along of its request
 
 
 @beat_init.connect(weak=False)

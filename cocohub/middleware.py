@@ -2,6 +2,7 @@
 
 import codecs
 import re
+import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterable
 from http import HTTPStatus
@@ -15,7 +16,7 @@ from django.http.response import HttpResponseBase
 from accounts import second_factor
 from accounts.context import entering
 from accounts.throttling import Budget
-from cocohub import errors
+from cocohub import errors, logs
 
 SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 TEXT_ENCODINGS = {"utf-8", "utf8", "us-ascii", "ascii"}
@@ -43,14 +44,24 @@ class RequestIdMiddleware:
             return self._answer_later(request)
         request_id = _request_id(request)
         with entering(_door(request), request=request_id):
+            start = time.monotonic()
             response = _refusal(request) or self.get_response(request)
+            _tell(request, response, start)  # type: ignore[arg-type]
         return _named(request, response, request_id)  # type: ignore[arg-type]
 
     async def _answer_later(self, request: HttpRequest) -> HttpResponseBase:
         request_id = _request_id(request)
         with entering(_door(request), request=request_id):
+            start = time.monotonic()
             response = _refusal(request) or await self.get_response(request)  # type: ignore[misc]
+            _tell(request, response, start)
         return _named(request, response, request_id)
+
+
+def _tell(request: HttpRequest, response: HttpResponseBase, start: float) -> None:
+    user = request.__dict__.get("_cached_user")  # of a browser session, where somebody has looked
+    seconds = time.monotonic() - start
+    logs.tell_of_request(request.method or "", request.path, response.status_code, seconds, user and user.pk)
 
 
 def _request_id(request: HttpRequest) -> str:

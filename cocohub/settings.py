@@ -18,6 +18,7 @@ from django.utils.translation import gettext_lazy as _
 
 import cocohub.embedded as embedded
 from accounts.addresses import networks
+from cocohub import logs
 from cocohub.environment import Environment
 
 VERSION = "0.1.0"  # as pyproject.toml has it
@@ -88,6 +89,7 @@ INSTALLED_APPS = [
     "django_celery_beat",
     "django_filters",
     "django_prometheus",
+    "django_structlog",
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "rest_framework",
@@ -474,13 +476,11 @@ if not PRODUCTION:
     STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
 
 LOG_LEVEL = env.str("LOG_LEVEL", default="INFO")
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
-}
+LOG_FORMAT = env.str("LOG_FORMAT", default="json" if PRODUCTION else "console")
+if LOG_FORMAT not in ("json", "console"):
+    raise ImproperlyConfigured(f"LOG_FORMAT is {LOG_FORMAT!r}; expected json or console.")
+LOGGING = logs.configuration(LOG_LEVEL, as_json=LOG_FORMAT == "json")
+DJANGO_STRUCTLOG_CELERY_ENABLED = True  # tasks go on with the request's context
 
 # --- The admin's theme ----------------------------------------------------------------------------------------------
 # Teal, in oklch as Unfold has its colours: lightness, chroma, hue.

@@ -120,6 +120,7 @@ def run(task_id: UUID | str, work: Work, *, lease: timedelta = LEASE) -> None:
     if held is None:
         return
     with context.entering("task", request=str(task_id)), held:
+        context.tell(project_id=held.task.project_id, user_id=held.task.created_by_id, kind=held.task.kind)
         try:
             _attempt(held, work)
         except LeaseLost:

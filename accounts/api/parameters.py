@@ -15,7 +15,7 @@ from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from accounts import personal
+from accounts import context, personal
 from accounts.api import idempotency
 from accounts.api.schema import ApiSchema
 from accounts.errors import ServiceError
@@ -41,6 +41,8 @@ class Described(APIView):
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Prove who calls and that they may; then look at how they ask."""
         super().initial(request, *args, **kwargs)
+        if request.user is not None and request.user.is_authenticated:
+            context.tell(user_id=request.user.pk)
         personal.require(request.auth, self.token_scope(request))
         self.enter(request, **kwargs)
         check(request)

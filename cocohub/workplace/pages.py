@@ -13,6 +13,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
+from accounts import context
 from accounts.errors import ServiceError
 from assets.models import ImageAsset
 from projects import policies
@@ -34,6 +35,7 @@ def in_project(role: Role = Role.VIEWER, *, as_json: bool = False) -> Callable[[
     def decorate(view: View) -> View:
         @functools.wraps(view)
         def inner(request: HttpRequest, project_pk: int, **kwargs: Any) -> HttpResponseBase:
+            context.tell(user_id=request.user.pk, project_id=project_pk)
             try:
                 return view(request, policies.find_project(request.user, project_pk, role), **kwargs)
             except ServiceError as refusal:

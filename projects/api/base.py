@@ -8,6 +8,7 @@ from rest_framework.generics import GenericAPIView
 from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 
+from accounts import context
 from accounts.api.authentication import caller
 from accounts.api.pagination import KeysetPagination
 from accounts.api.parameters import Described
@@ -35,6 +36,7 @@ class ProjectScoped(Described, GenericAPIView[Any]):
     def enter(self, request: Request, **kwargs: Any) -> None:
         """Find the project; 404 or 403 where the caller has nothing to look for in it."""
         if "project_pk" in kwargs:
+            context.tell(project_id=kwargs["project_pk"])
             self.project = policies.find_project(request.user, kwargs["project_pk"], self.required_role(request))
 
     def required_role(self, request: Request) -> Role:
