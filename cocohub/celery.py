@@ -4,7 +4,7 @@ import os
 from typing import Any
 
 from celery import Celery
-from celery.signals import after_task_publish, beat_init
+from celery.signals import after_task_publish, beat_init, worker_process_init
 from django_structlog.celery.steps import DjangoStructLogInitStep
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cocohub.settings")
@@ -21,3 +21,11 @@ def _tell_that_beat_lives(**kwargs: Any) -> None:
     from cocohub.health import beating  # settings must be read first
 
     after_task_publish.connect(beating.note, weak=False)
+
+
+@worker_process_init.connect(weak=False)
+def _trace(**kwargs: Any) -> None:
+    """In each child: the thread that sends traces does not survive a fork."""
+    from cocohub import tracing  # settings must be read first
+
+    tracing.start("worker")

@@ -31,7 +31,7 @@ SECRET_NAME = re.compile(rf"(?i)^\w*{NAMES}$")
 
 def configuration(level: str, *, as_json: bool) -> dict[str, Any]:
     """Django's LOGGING."""
-    shared = [
+    shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
@@ -100,13 +100,14 @@ def _blotted(name: str, value: Any) -> Any:
 @lru_cache(maxsize=1)
 def _known() -> tuple[str, ...]:
     """The installation's own secrets, the longest first."""
+    storage: Any = settings.STORAGES["default"]
     given: Iterable[Any] = (
         settings.SECRET_KEY,
         settings.SIMPLE_JWT["SIGNING_KEY"],
         settings.CVAT_API_TOKEN,
         settings.METRICS_TOKEN,
         settings.DATABASES["default"].get("PASSWORD"),
-        settings.STORAGES["default"].get("OPTIONS", {}).get("secret_key"),
+        storage.get("OPTIONS", {}).get("secret_key"),
         *settings.CREDENTIALS_KEYS,
     )
     return tuple(sorted({str(one) for one in given if one and len(str(one)) >= KNOWN_FROM}, key=len, reverse=True))

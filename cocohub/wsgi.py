@@ -2,9 +2,14 @@
 
 import os
 
+import django
 from django.core.wsgi import get_wsgi_application
 
-from cocohub.middleware import wsgi_with_text_charsets
-
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cocohub.settings")
+django.setup(set_prefix=False)
+
+from cocohub import tracing  # noqa: E402 - Django must be set up first
+from cocohub.middleware import wsgi_with_text_charsets  # noqa: E402
+
+tracing.start("web")
 application = wsgi_with_text_charsets(get_wsgi_application())
