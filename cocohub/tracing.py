@@ -1,7 +1,8 @@
 """Traces by OpenTelemetry, for operators who name a collector: OTEL_EXPORTER_OTLP_ENDPOINT, as the standard has it.
 
-Without one nothing of OpenTelemetry is imported. A trace goes from the request through its statements and the message
-into the worker, and on to CVAT. Statements are told without their values, addresses without what stands behind `?`.
+Without one nothing of tracing is imported or wrapped; redis-py alone looks for OpenTelemetry, some 30 ms as a process
+starts. A trace goes from the request through its statements and the message into the worker, and on to CVAT.
+Statements are told without their values, addresses without what stands behind `?`.
 https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
 """
 
@@ -25,7 +26,7 @@ def start(part: str) -> bool:
     """
     if not wanted():
         return False
-    # Here, so that who traces nothing pays nothing: this takes a quarter of a second.
+    # Here, so that who traces nothing pays nothing.
     from opentelemetry import trace
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     from opentelemetry.instrumentation.celery import CeleryInstrumentor
