@@ -32,6 +32,7 @@ ROOT = Path(__file__).resolve().parent.parent
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cocohub.settings")
 os.environ.setdefault("COCOHUB_HOME", str(ROOT / "var" / "bench"))
 os.environ["JWT_ACCESS_MINUTES"] = "600"
+os.environ |= {"API_USER_RATE": "1000000/min", "API_ADDRESS_RATE": "1000000/min"}  # calls are counted as ever
 
 APPLICATION, PROCESSES = "cocohub.asgi:application", 2
 # What must be installed, the command line, and the signal that loads the application anew (None: there is none).
