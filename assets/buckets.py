@@ -5,25 +5,36 @@ import time
 from functools import lru_cache
 from typing import Any
 
+from botocore.config import Config
 from storages.backends.s3 import S3Storage
 
 from assets.storage import content_type, download_name
 
+CONNECT_SECONDS = 5
+ATTEMPTS = 3
 KEPT = 50_000  # links; signing one takes as long as reading five rows
 PARTS = 8  # of a link's life, for one of which the same link is given again
 
 
 class BucketStorage(S3Storage):
-    """A bucket. `public_endpoint_url` is the bucket's server as browsers see it, where that differs from ours."""
+    """A bucket. `public_endpoint_url` is the bucket's server as browsers see it, where that differs from ours;
+    `timeout_seconds` is how long it may be silent before it is asked again, or given up."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
+        # Without these, S3's client waits for minutes: a request, or a lease, would not last so long.
+        patience = Config(
+            connect_timeout=CONNECT_SECONDS,
+            read_timeout=self.timeout_seconds,
+            retries={"mode": "standard", "max_attempts": ATTEMPTS},
+        )
+        self.client_config = self.client_config.merge(patience)
         self._public = threading.local()
         self._link = lru_cache(maxsize=KEPT)(self._sign)
 
     def get_default_settings(self) -> dict[str, Any]:
         """Those of S3Storage, and ours."""
-        return {**super().get_default_settings(), "public_endpoint_url": None}
+        return {**super().get_default_settings(), "public_endpoint_url": None, "timeout_seconds": 20.0}
 
     def url(self, name: str, parameters: Any = None, expire: int | None = None, http_method: str | None = None) -> str:
         """A signed link; who has it may read this one file until it runs out.

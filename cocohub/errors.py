@@ -27,6 +27,7 @@ from rest_framework.views import set_rollback
 from accounts.api.rendering import dumps
 from accounts.context import request_id
 from accounts.errors import ServiceError, TooManyRequests, Unauthorized
+from projects import faults
 
 logger = logging.getLogger(__name__)
 
@@ -92,6 +93,11 @@ def describe(error: BaseException) -> Problem | None:
             return Problem(HTTPStatus.BAD_REQUEST, "The body could not be read to its end.")
         case Error():
             return _database_problem(error)
+        case _ if faults.is_of_storage(error) or faults.to_put_right(error):
+            logger.error("Storage failed a request: %s", error, exc_info=error)
+            status = HTTPStatus.INSUFFICIENT_STORAGE if faults.is_full(error) else HTTPStatus.SERVICE_UNAVAILABLE
+            told = faults.to_put_right(error) or "Storage does not answer as it should; try again in a moment."
+            return Problem(status, told, headers={"Retry-After": "5"})
     return None
 
 

@@ -273,6 +273,8 @@ if S3_BUCKET:
             "signature_version": "s3v4",
             "default_acl": None,
             "file_overwrite": True,
+            # How long the bucket may be silent (seconds) before it is asked again, or given up.
+            "timeout_seconds": env.float("S3_TIMEOUT_SECONDS", default=20),
             "max_memory_size": 8 * MIB,  # what is read beyond goes to a temporary file; 0 would be all into memory
             "querystring_expire": env.int("MEDIA_LINK_SECONDS", default=3600),
         },

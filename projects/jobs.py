@@ -165,7 +165,10 @@ def _attempt(held: Claim, work: Work) -> None:
         logger.exception("Task %s ran out of time.", held.id)
         _fail(held, "This took longer than a task may take, and was stopped.")
     except Exception as error:
-        if faults.is_temporary(error):
+        if told := faults.to_put_right(error):
+            logger.exception("Task %s cannot be done: %s", held.id, told)
+            _fail(held, told)
+        elif faults.is_temporary(error):
             _postpone_or_fail(held, error)
         else:
             logger.exception("Task %s failed by a bug.", held.id)

@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import signal
 import socket
 import sys
 import time
@@ -30,6 +31,8 @@ def main() -> int:
     times = AS_IN_PRODUCTION if options.production_times else QUICK
     os.environ |= {**times, "COCOHUB_HOME": str(home), "COCOHUB_ENV": "development"}
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cocohub.settings")
+    # Asked to stop, it stops what it has started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     from tests.faults import running  # after the environment is set
 
     seed = options.seed or int(time.time()) % 1_000_000

@@ -154,10 +154,9 @@ def _row(row: Model, ranks: dict[type[Model], dict[Any, int]], name: str) -> dic
     if isinstance(row, Task):
         # Of the last turn at it, which in an undisturbed run is the only one.
         told |= dict.fromkeys(("lease_until", "published_at", "done", "total", "message"), "")
-        if row.kind == Task.Kind.INSIGHTS:
+        # What one turn did; others may have done it, one that had lost its lease among them. The rows tell all.
+        if row.kind in (Task.Kind.INSIGHTS, Task.Kind.THUMBNAILS):
             told["result"] = ""
-        if row.kind == Task.Kind.THUMBNAILS:
-            told["result"] = sum(row.result.get(name, 0) for name in ("made", "reused", "broken", "earlier"))
     if isinstance(row, BulkEditBatch):
         first = min(row.ids, default=0)
         told["ids"] = [key - first for key in row.ids]

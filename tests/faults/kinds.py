@@ -216,9 +216,7 @@ def start_bulk(run: Run) -> None:
     body = {"q": "", "add_tags": ["seen", "night"], "metadata": {"round": 3}}
     run.insist(
         lambda: BulkEdit.objects.filter(project=run.project).exists(),
-        lambda: run.ask(
-            "POST", f"/projects/{run.project.pk}/assets/bulk", json=body, headers={"Idempotency-Key": run.name}
-        ),
+        lambda: run.ask("POST", f"/projects/{run.project.pk}/assets/bulk", json=body),
     )
 
 

@@ -86,8 +86,6 @@ def run(
             summary = turns.harm(name, disturbances, seed)
             told["kinds"].append(summary.as_dict())
             print(f"\n{line_of(summary)}", flush=True)
-            for text in summary.wrong:
-                print(f"    {text}", flush=True)
         print("\n" + "\n".join(line_of_dict(one) for one in told["kinds"]), flush=True)
         return told
 

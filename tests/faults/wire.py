@@ -15,8 +15,8 @@ OTHER = b"HTTP/1.1 %d Unwell\r\nContent-Type: application/xml\r\nContent-Length:
 class Wire:
     """Listens on a port of its own and passes bytes on to another; `with Wire(port) as wire: wire.port`."""
 
-    def __init__(self, port: int) -> None:
-        self.target = port
+    def __init__(self, port: int, host: str = "127.0.0.1") -> None:
+        self.target = (host, port)
         self._listening = socket.create_server(("127.0.0.1", 0), backlog=128)
         self.port: int = self._listening.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
@@ -25,6 +25,7 @@ class Wire:
         self._answer: Callable[[bytes], bytes | None] | None = None
         self._pause = 0.0  # seconds before each piece to the client
         self._cut_after: int | None = None  # bytes of an answer
+        self._break_after: int | None = None  # bytes of a request
         self._stopping = False
         self.answered = 0  # requests answered in the server's place
         threading.Thread(target=self._accept, daemon=True).start()
@@ -41,7 +42,8 @@ class Wire:
 
     def mend(self) -> None:
         """All is well again."""
-        self._state, self._answer, self._pause, self._cut_after = "whole", None, 0.0, None
+        self._state, self._answer, self._pause = "whole", None, 0.0
+        self._cut_after = self._break_after = None
 
     def cut(self) -> None:
         """Every connection breaks, and none can be made."""
@@ -61,6 +63,10 @@ class Wire:
     def cut_answers(self, after: int) -> None:
         """Answers break off after so many bytes."""
         self._cut_after = after
+
+    def break_requests(self, after: int) -> None:
+        """Requests break off after so many bytes."""
+        self._break_after = after
 
     def answer(self, status: int, code: str, only: bytes = b"", times: int = 10**9) -> None:
         """Requests whose head contains `only` are answered with an error of S3, `times` of them; others pass."""
@@ -91,12 +97,12 @@ class Wire:
 
     def _pass(self, client: socket.socket) -> None:
         try:
-            server = socket.create_connection(("127.0.0.1", self.target), timeout=10)
+            server = socket.create_connection(self.target, timeout=10)
         except OSError:
             client.close()
             return
         self._pairs |= {client, server}
-        told = 0
+        told = asked = 0
         try:
             while not self._stopping and self._state != "cut":
                 ready, _, _ = select.select([client, server], [], [], LOOK)
@@ -110,6 +116,9 @@ class Wire:
                     if one is client:
                         told = 0
                         if self._instead(client, piece):
+                            return
+                        asked += len(piece)
+                        if self._break_after is not None and asked > self._break_after:
                             return
                         server.sendall(piece)
                         continue
