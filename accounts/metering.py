@@ -47,7 +47,6 @@ METERS = {
         Meter("histogram", "cocohub_cvat_call_seconds", "How long CVAT took to answer a try.", ("method",)),
         Meter("counter", "cocohub_cache_reads", "Looks into what is remembered.", ("cache", "outcome")),
         Meter("histogram", "cocohub_metric_seconds", "How long figures of insights took to compute.", ("metric",)),
-        Meter("counter", "cocohub_webhook_deliveries", "Tries to deliver a webhook.", ("event", "outcome")),
     )
 }
 

@@ -419,6 +419,23 @@ SPECTACULAR_SETTINGS = {
         "CvatApplyPolicyEnum": ["accept", "theirs", "ours"],
     },
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "TAGS": [
+        {"name": "auth", "description": "Log in and out, and who you are."},
+        {"name": "personal tokens", "description": "Tokens for scripts: scopes, an end, revoked at once."},
+        {"name": "users", "description": "People and scripts that can log in. For global admins."},
+        {"name": "projects", "description": "Bodies of images with their annotations, each worked on by one team."},
+        {"name": "members", "description": "Who is in a project's team, and as what."},
+        {"name": "audit", "description": "Every write: who, what, when, by which door."},
+        {"name": "tasks", "description": "Long work: follow it, stop it, have it done again."},
+        {"name": "imports", "description": "COCO documents, pictures and predictions on their way in."},
+        {"name": "images", "description": "Find images with the query language, look at them, tag them."},
+        {"name": "bulk edits", "description": "One change to many images or annotations, which can be undone."},
+        {"name": "annotations", "description": "Objects and their categories: read, draw, relabel, merge."},
+        {"name": "insights", "description": "Figures and charts of a project, or of what a query finds."},
+        {"name": "exports", "description": "COCO out again with nothing lost, and work sent to CVAT."},
+        {"name": "pulls from CVAT", "description": "Corrections made in CVAT: read, compared, decided, applied."},
+        {"name": "health", "description": "Whether the parts of the installation answer."},
+    ],
 }
 CORS_ALLOWED_ORIGINS = env.list("ALLOWED_ORIGINS", default=[])
 CORS_URLS_REGEX = r"^/api/"
