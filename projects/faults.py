@@ -21,6 +21,7 @@ from django.db import InterfaceError, OperationalError
 from kombu.exceptions import OperationalError as BrokerError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
+from s3transfer.exceptions import RetriesExceededError
 
 from projects.claims import TryLater
 
@@ -37,6 +38,7 @@ TEMPORARY = (
     S3ConnectionError,
     IncompleteReadError,
     Boto3Error,
+    RetriesExceededError,  # a body that broke off, again and again
     BrokerError,
     RedisConnectionError,
     RedisTimeoutError,
@@ -81,7 +83,7 @@ def is_full(error: BaseException) -> bool:
 
 def is_of_storage(error: BaseException) -> bool:
     """Whether storage has failed, in whatever way."""
-    return isinstance(error, (ClientError, BotoCoreError, Boto3Error))
+    return isinstance(error, (ClientError, BotoCoreError, Boto3Error, RetriesExceededError))
 
 
 def _status(error: ClientError) -> int:
