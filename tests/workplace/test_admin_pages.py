@@ -28,8 +28,8 @@ from tests.workplace.browsing import browser_of, staff
 OURS = ("accounts", "projects", "assets", "annotations", "insights", "exports")
 # Inner parts of other rows, which have no meaning by themselves; and ended sessions, which are nobody's business.
 WITHOUT_A_PAGE = {
-    "accounts.personaltoken", "accounts.idempotentcall", "accounts.revokedsession", "annotations.bulkeditbatch",
-    "annotations.previousimage",
+    "accounts.personaltoken", "accounts.idempotentcall", "accounts.revokedsession", "accounts.secondfactor",
+    "annotations.bulkeditbatch", "annotations.previousimage",
     "annotations.previousannotation", "annotations.previouslabel", "annotations.resumableupload",
     "insights.metricresult", "insights.predictionresult", "exports.cvatknown",
 }  # fmt: skip
