@@ -69,7 +69,7 @@ class Shape:
             "type": self.type,
             "frame": self.frame,
             "label_id": self.label_id,
-            "points": [int(value) if whole and value == int(value) else value for value in self.points],
+            "points": [int(value) if value == int(value) else value for value in self.points] if whole else self.points,
             "occluded": self.occluded,
             "outside": self.outside,
             "z_order": self.z_order,
@@ -173,4 +173,8 @@ def body_of(shapes: Iterable[Shape]) -> dict[str, Any]:
 
 def coco_id_of(shape: Shape, specs: Mapping[int, int]) -> str:
     """The shape's coco_id, "" without one; `specs` has the spec_id of `coco_id` for each label id."""
-    return (shape.value(specs.get(shape.label_id)) or "").strip()
+    wanted = specs.get(shape.label_id)
+    for spec, value in shape.attributes:  # asked several times of every shape
+        if spec == wanted:
+            return value.strip()
+    return ""
