@@ -33,6 +33,7 @@ GENERIC = frozenset(
 SPLIT_FOLDERS = frozenset(["train", "training", "valid", "validation", "val", "test", "testing", "dev"])
 YEAR = re.compile(r"(?<=[a-z])(19|20)\d\d$")
 MAX_JSON_FILES = 200
+LEFT_OUT = ""  # the split that is given for a file which is not to be imported
 # What the reader says of JSON files that are no COCO files at all, as many folders have some.
 OTHER_THINGS = frozenset(["not_an_object", "no_images"])
 

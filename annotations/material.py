@@ -214,14 +214,19 @@ def _copy(source: IO[bytes], path: Path, check: Check) -> None:
 
 
 def _overridden(plan: layouts.Plan, splits: Mapping[str, str]) -> layouts.Plan:
-    """The plan with the splits that were given for single files. Raises ServiceError for a file that is not in it."""
+    """The plan with the splits that were given for single files, and without those whose split is to be none.
+
+    Raises ServiceError for a file that is not in it.
+    """
     names = {file.name for file in plan.files}
     for name in splits:
         if name not in names:
             known = ", ".join(map(repr, sorted(names)[:10])) or "none"
             text = f"A split is given for {name[:200]!r}, which is no COCO file of this data set. Its files: {known}."
             raise ServiceError(text, fields={"splits": [text]})
-    plan.files = [replace(file, split=splits.get(file.name, file.split)) for file in plan.files]
+    plan.passed_over |= {name: "it is to be left out." for name, split in splits.items() if split == layouts.LEFT_OUT}
+    overridden = [replace(file, split=splits.get(file.name, file.split)) for file in plan.files]
+    plan.files = [file for file in overridden if file.split != layouts.LEFT_OUT]
     return plan
 
 

@@ -5,6 +5,8 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
+from annotations.layouts import LEFT_OUT
+
 MAX_KEY = 1_000  # characters
 MAX_SPLITS = 200
 
@@ -62,7 +64,8 @@ class StartImportSerializer(_Stored):
     splits = serializers.JSONField(
         required=False,
         default=dict,
-        help_text='Splits of single files: `{"annotations/x.json": "train"}`; `dry_run` tells the files there are.',
+        help_text='Splits of single files: `{"annotations/x.json": "train"}`; null leaves a file out. `dry_run` tells '
+        "which files there are.",
     )
     strict = serializers.BooleanField(
         required=False, default=False, help_text="Refuse the file if any record cannot be used."
@@ -76,11 +79,11 @@ class StartImportSerializer(_Stored):
         if not isinstance(value, dict) or len(value) > MAX_SPLITS:
             raise serializers.ValidationError("Expected an object: file names and their splits.")
         for name, split in value.items():
-            if not isinstance(split, str) or not split.strip() or len(split) > 100:
+            if split is not None and (not isinstance(split, str) or not split.strip() or len(split) > 100):
                 raise serializers.ValidationError(
-                    f"The split of {name[:100]!r} must be a name of up to 100 characters."
+                    f"The split of {name[:100]!r} must be a name of up to 100 characters, or null."
                 )
-        return {name: _split_name(split) for name, split in value.items()}
+        return {name: LEFT_OUT if split is None else _split_name(split) for name, split in value.items()}
 
 
 class AddImagesSerializer(_Stored):

@@ -205,6 +205,26 @@ def test_splits_can_be_given_for_single_files(address, as_curator, data_set, fin
     assert set(task.result["split"].split(", ")) == {"train", "holdout"}
 
 
+def test_a_file_can_be_left_out(address, as_curator, data_set, finish, tmp_path, capsys):
+    body = {"file": file(packed(**data_set), "set.zip"), "splits": '{"annotations/x.json": null}'}
+    plan = as_curator.post(address, {**body, "dry_run": "true"}, format="multipart").json()
+    assert [one["file"] for one in plan["files"]] == ["annotations/instances_train2017.json"]
+    assert [one["file"] for one in plan["passed_over"]] == ["annotations/notes.json", "annotations/x.json"]
+    body["file"] = file(packed(**data_set), "set.zip")
+    task = finish(as_curator.post(address, body, format="multipart"))
+    assert task.result["split"] == "train"
+    assert set(ImageAsset.objects.values_list("split__name", flat=True)) == {"train"}
+    for name, content in data_set.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(content)
+    out = ["--leave-out", "annotations/x.json"]
+    call_command("import_coco", str(tmp_path), "--project", "New", "--dry-run", "--json", *out)
+    assert [one["split"] for one in json.loads(capsys.readouterr().out)["files"]] == ["train"]
+    all_out = [*out, "--leave-out", "annotations/instances_train2017.json"]
+    with pytest.raises(CommandError, match="no COCO file"):
+        call_command("import_coco", str(tmp_path), "--project", "New", *all_out)
+
+
 def test_a_split_for_a_file_that_is_not_there_is_refused(address, as_curator, data_set):
     body = {"file": file(packed(**data_set), "set.zip"), "splits": '{"y.json": "a"}', "dry_run": "1"}
     answer = as_curator.post(address, body, format="multipart")

@@ -41,6 +41,9 @@ class Command(ServiceCommand):
         parser.add_argument(
             "--file-split", action="append", default=[], metavar="FILE=S", help="split of one file of the data set"
         )
+        parser.add_argument(
+            "--leave-out", action="append", default=[], metavar="FILE", help="a COCO file of the data set to pass over"
+        )
         parser.add_argument("--strict", action="store_true", help="refuse the file if any record cannot be used")
         parser.add_argument("--owner", metavar="EMAIL", help="who owns a new project, and in whose name this is done")
         parser.add_argument("--dry-run", action="store_true", help="tell what would be imported, and import nothing")
@@ -128,7 +131,7 @@ class Command(ServiceCommand):
 
     @contextmanager
     def _material(self, path: Path, options: dict[str, Any]) -> Iterator[Material]:
-        given, split, splits = pictures_in(options["images"]), options["split"], _splits(options["file_split"])
+        given, split, splits = pictures_in(options["images"]), options["split"], _splits(options)
         if path.is_dir():
             found = material.in_folder(path.resolve(), split, splits)
             yield Material(found.files, found.plan, given or found.pictures)
@@ -189,9 +192,9 @@ def pictures_in(place: Path | None) -> PictureSource | None:
     return Folder(place) if place.is_dir() else Archive(place, str(place))
 
 
-def _splits(given: list[str]) -> dict[str, str]:
-    splits = {}
-    for text in given:
+def _splits(options: dict[str, Any]) -> dict[str, str]:
+    splits = dict.fromkeys(options["leave_out"], layouts.LEFT_OUT)
+    for text in options["file_split"]:
         name, sign, split = text.rpartition("=")
         if not (sign and name and split.strip()):
             raise ServiceError(f"--file-split is {text!r}; expected FILE=SPLIT, as annotations/x.json=train.")
