@@ -67,9 +67,7 @@ class Command(ServiceCommand):
             project = find_by_name(options["project"], options["owner"])
             if project is None:
                 project = create_project(user=user, name=options["project"], source=path.name)
-            wanted = services.Wanted(
-                split=options["split"], splits=_splits(options["file_split"]), strict=options["strict"]
-            )
+            wanted = services.Wanted(split=options["split"], splits=_splits(options), strict=options["strict"])
             task = self._import(project, path, options, wanted, found.files, found.pictures, found.problems)
         more = {name: value for name, value in task.result.items() if name not in (*SHOWN, "report", "files")}
         return {
