@@ -92,13 +92,18 @@ def change_of(request: HttpRequest) -> Change:
 
 
 def typed_value(text: str) -> Any:
-    """What was typed, as JSON where it is a number, a truth value, a list or an object; None for nothing."""
+    """What was typed, as JSON where it is a number, a truth value, a list or an object; None for nothing.
+
+    Raises ServiceError for what begins like JSON and is none: it would be kept as text that no query finds.
+    """
     text = text.strip()
     if not text:
         return None
     try:
         return orjson.loads(text)
-    except orjson.JSONDecodeError:
+    except orjson.JSONDecodeError as error:
+        if text[0] in '{["':
+            raise ServiceError(_("The value begins like JSON and is none: %(why)s") % {"why": error}) from error
         return text
 
 

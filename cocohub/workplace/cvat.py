@@ -1,19 +1,22 @@
 """Exports to CVAT in the workplace: started, followed task by task, sent again, taken back."""
 
 from typing import Any
+from urllib.parse import urlencode
 
+from django.conf import settings
 from django.contrib import messages
 from django.db.models import Count
 from django.http import Http404, HttpRequest
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
 from accounts.errors import ServiceError
 from assets import storage
 from cocohub.workplace.pages import in_project
-from exports.models import CvatTask, ExportJob
+from exports.models import CvatConnection, CvatTask, ExportJob
 from exports.sending import services
 from exports.sending.options import Options
 from exports.services import Wanted
@@ -21,6 +24,7 @@ from projects.admin_base import admin_user
 from projects.models import Project
 
 LISTED = 200  # tasks of one export
+OPTIONS = ("what", "split", "kind", "images_per_task")  # of the form of exports, beside its query
 STEERING = {"retry": services.retry, "delete": services.delete_in_cvat}
 
 
@@ -35,9 +39,22 @@ def start(request: HttpRequest, project: Project) -> HttpResponseBase:
             options=Options(images_per_task=_number(given.get("images_per_task", ""))),
         )
     except ServiceError as refusal:
-        messages.error(request, refusal.message)
-        return redirect("workplace:exports", project_pk=project.pk)
+        return back_to_form(request, project, refusal)
     return redirect("workplace:export", project_pk=project.pk, job_pk=job.pk)
+
+
+def is_connected(project: Project) -> bool:
+    """Whether exports to CVAT have somewhere to go: a connection of the project's own, or the installation's."""
+    own = CvatConnection.objects.filter(project=project).exists()
+    return own or bool(settings.CVAT_API_URL and settings.CVAT_API_TOKEN)
+
+
+def back_to_form(request: HttpRequest, project: Project, refusal: ServiceError) -> HttpResponseBase:
+    """Tell why an export was refused, with the form as it was sent: an emptied one would export every image."""
+    messages.error(request, refusal.message)
+    given = {name: request.POST.get(name, "").strip() for name in ("q", *OPTIONS)}
+    kept = urlencode({name: value for name, value in given.items() if value})
+    return redirect(f"{reverse('workplace:exports', args=[project.pk])}?{kept}")
 
 
 def context_of(job: ExportJob) -> dict[str, Any]:

@@ -138,7 +138,8 @@ def exports(request: HttpRequest, project: Project) -> HttpResponseBase:
     if request.method == "POST":
         return _start_export(request, project)
     text = query_of(request)
-    context: dict[str, Any] = {"q": text, "what": "cvat" if request.GET.get("what") == "cvat" else ""}
+    context: dict[str, Any] = {"q": text, "connected": cvat.is_connected(project)}
+    context |= {name: request.GET.get(name, "") for name in cvat.OPTIONS}
     try:
         with query.statement_timeout():
             context["number"], context["exact"] = count(images_of(project, text))
@@ -164,8 +165,7 @@ def _start_export(request: HttpRequest, project: Project) -> HttpResponseBase:
     try:
         job = export_services.start_export(user=admin_user(request), project=project, wanted=wanted)
     except ServiceError as refusal:
-        messages.error(request, refusal.message)
-        return redirect("workplace:exports", project_pk=project.pk)
+        return cvat.back_to_form(request, project, refusal)
     return redirect("workplace:export", project_pk=project.pk, job_pk=job.pk)
 
 

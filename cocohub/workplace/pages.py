@@ -6,6 +6,7 @@ from http import HTTPStatus
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
@@ -24,9 +25,50 @@ MANY_IMAGES = 10_000  # a project with more is not counted through while somebod
 SHORT_WAIT = 100  # milliseconds
 
 
+# Addresses that only take forms, and the page that each form is on: after a login one comes back to that page.
+PAGES_OF_FORMS = {
+    "start-project": "admin:index",
+    "steer-task": "admin:index",
+    "revoke-token": "workplace:tokens",
+    "bulk": "workplace:images",
+    "undo": "workplace:images",
+    "relabel": "workplace:images",
+    "edit-image": "workplace:image",
+    "merge-categories": "workplace:categories",
+    "edit-category": "workplace:categories",
+    "delete-category": "workplace:categories",
+    "save-view": "workplace:insights",
+    "change-view": "workplace:insights",
+    "begin-upload": "workplace:imports",
+    "upload-part": "workplace:imports",
+    "survey": "workplace:imports",
+    "steer-export": "workplace:export",
+    "decide": "workplace:differences",
+}
+KEYS_OF_PAGES = {
+    "workplace:image": ("image_pk",),
+    "workplace:export": ("job_pk",),
+    "workplace:differences": ("job_pk",),
+}
+
+
 def staff_only(view: View) -> View:
-    """For whoever may use the admin; others are sent to its login."""
-    return admin.site.admin_view(view)
+    """For whoever may use the admin; others are sent to its login, and from there to a page that can be looked at."""
+    guarded = admin.site.admin_view(view)
+
+    @functools.wraps(guarded)
+    def inner(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        found = request.resolver_match
+        page = PAGES_OF_FORMS.get(found.url_name or "") if found is not None else None
+        if page is None or admin.site.has_permission(request):
+            return guarded(request, *args, **kwargs)
+        names = ("project_pk", *KEYS_OF_PAGES.get(page, ())) if "project_pk" in kwargs else ()
+        back = reverse(page, kwargs={name: kwargs[name] for name in names})
+        if request.META.get("QUERY_STRING"):
+            back = f"{back}?{request.META['QUERY_STRING']}"
+        return redirect_to_login(back, reverse("admin:login"))
+
+    return inner
 
 
 def in_project(role: Role = Role.VIEWER, *, as_json: bool = False) -> Callable[[View], View]:

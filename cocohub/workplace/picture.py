@@ -17,7 +17,7 @@ from annotations.models import Annotation
 from assets import services, storage
 from assets.admin import merge_patch_between, split_tags
 from assets.models import ImageAsset
-from assets.services import REVIEW, Edit
+from assets.services import REVIEW, Edit, StaleEdit
 from cocohub.workplace import paging
 from cocohub.workplace.bulk import typed_value
 from cocohub.workplace.choosing import address, images_of, query_of
@@ -98,7 +98,11 @@ def objects(request: HttpRequest, project: Project, image_pk: int) -> HttpRespon
 @in_project(Role.CURATOR)
 @require_POST
 def edit(request: HttpRequest, project: Project, image_pk: int) -> HttpResponseBase:
-    """Change tags, status or metadata, and show the page again."""
+    """Change tags, status or metadata, and show the page again.
+
+    The forms of status and metadata carry the version they were made from, and are refused once it is stale. Those of
+    tags need none: they add or remove single tags, and so undo nothing that somebody else did meanwhile.
+    """
     asset = find_image(project, image_pk)
     back = f"{reverse('workplace:image', args=[project.pk, image_pk])}?{address(request)}"
     try:
@@ -112,6 +116,11 @@ def edit(request: HttpRequest, project: Project, image_pk: int) -> HttpResponseB
                 version=int(version) if version.isdecimal() and len(version) < 10 else None,
             )
             messages.success(request, _("Saved."))
+    except StaleEdit:
+        messages.error(
+            request,
+            _("The image has been changed since you read it, so nothing was saved. Look at it again and repeat it."),
+        )
     except ServiceError as refusal:
         told = [text for texts in refusal.fields.values() for text in texts] or [refusal.message]
         messages.error(request, " ".join(told))
