@@ -238,9 +238,7 @@ class CeleryWorker:
 
 @pytest.fixture(scope="session")
 def _worker(django_db_setup, tmp_path_factory) -> Iterator[CeleryWorker]:
-    # xdist's processes have databases of their own, and so brokers of their own: Redis has 16 of them.
-    number = 15 - int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-    worker = CeleryWorker(tmp_path_factory.mktemp("worker"), _redis_database(django_settings.REDIS_URL, number))
+    worker = CeleryWorker(tmp_path_factory.mktemp("worker"), redis_of_our_own(15))
     yield worker
     worker.kill(signal.SIGTERM)
 
@@ -277,6 +275,15 @@ def _database_url() -> str:
     place = database["HOST"] + (f":{database['PORT']}" if database["PORT"] else "")
     options = urlencode({key: value for key, value in database["OPTIONS"].items() if isinstance(value, str)})
     return f"postgresql://{user}:{password}@{place}/{quote(database['NAME'])}?{options}"
+
+
+def redis_of_our_own(number: int) -> str:
+    """The address of a database of Redis, which has 16: xdist's processes each have another one for the same number.
+
+    15 is the worker's of the session, 13 that of containers, 11 that of tracing; each stands for two processes.
+    """
+    process = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    return _redis_database(django_settings.REDIS_URL, number - process)
 
 
 def _redis_database(url: str, number: int) -> str:

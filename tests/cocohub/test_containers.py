@@ -21,7 +21,7 @@ from django.db import connection
 from moto.server import ThreadedMotoServer
 
 from tests.cocohub.test_backup import address
-from tests.conftest import _redis_database, wait_until
+from tests.conftest import redis_of_our_own, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
@@ -134,7 +134,7 @@ def surrounded(django_db_setup, django_db_blocker, tmp_path_factory):
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "HOME": str(home), "HOSTNAME": "container",
             "COCOHUB_ENV": "production", "COCOHUB_EMBEDDED": "0", "COCOHUB_HOME": str(home),
             "SECRET_KEY": "s" * 40, "JWT_SECRET": "j" * 40, "ALLOWED_HOSTS": "cocohub.example.org,127.0.0.1",
-            "DATABASE_URL": address(database), "REDIS_URL": _redis_database(settings.REDIS_URL, number),
+            "DATABASE_URL": address(database), "REDIS_URL": redis_of_our_own(13),
             "S3_ENDPOINT": f"http://127.0.0.1:{port}", "S3_BUCKET": "cocohub", "S3_ACCESS_KEY": "a",
             "S3_SECRET_KEY": "b", "BEHIND_HTTPS_PROXY": "1", "PUBLIC_URL": "https://cocohub.example.org",
         }  # fmt: skip

@@ -17,7 +17,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from accounts import personal
 from projects.models import Task
-from tests.conftest import ROOT, CeleryWorker, _database_url, _redis_database, django_settings, wait_until
+from tests.conftest import ROOT, CeleryWorker, _database_url, redis_of_our_own, wait_until
 
 
 class Collector:
@@ -68,7 +68,7 @@ def traced(collector, transactional_db, tmp_path, monkeypatch) -> Iterator[str]:
     """A web process and a worker that trace, on the test's database; the address of the web process."""
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
     monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "200")
-    worker = CeleryWorker(tmp_path, _redis_database(django_settings.REDIS_URL, 14))
+    worker = CeleryWorker(tmp_path, redis_of_our_own(11))
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

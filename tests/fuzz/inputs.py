@@ -23,8 +23,9 @@ try:
 except ImportError:
     atheris = None
 
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cocohub.settings")
-os.environ.setdefault("COCOHUB_EMBEDDED", "0")
+if __name__ == "__main__":  # who imports this has settings, and processes that are to have theirs
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cocohub.settings")
+    os.environ.setdefault("COCOHUB_EMBEDDED", "0")
 GUIDED = ("annotations/coco/", "annotations/query/")
 
 watching = atheris.instrument_imports(include=["annotations"]) if atheris else contextlib.nullcontext()
