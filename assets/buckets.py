@@ -20,6 +20,8 @@ class BucketStorage(S3Storage):
     """A bucket. `public_endpoint_url` is the bucket's server as browsers see it, where that differs from ours;
     `timeout_seconds` is how long it may be silent before it is asked again, or given up."""
 
+    client_config: Any  # of S3Storage
+
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
         # Without these, S3's client waits for minutes: a request, or a lease, would not last so long.

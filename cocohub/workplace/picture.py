@@ -11,13 +11,13 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
-from accounts.errors import ServiceError
+from accounts.errors import ServiceError, StaleEdit
 from annotations import query
 from annotations.models import Annotation
 from assets import services, storage
 from assets.admin import merge_patch_between, split_tags
 from assets.models import ImageAsset
-from assets.services import REVIEW, Edit, StaleEdit
+from assets.services import REVIEW, Edit
 from cocohub.workplace import paging
 from cocohub.workplace.bulk import typed_value
 from cocohub.workplace.choosing import address, images_of, query_of
