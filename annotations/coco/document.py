@@ -1,6 +1,6 @@
 """Opening a COCO file: map it, make sure of its encoding, and cut its top level into records.
 
-Nothing but the list of record slices is held in memory; the bytes stay in the mapped file.
+Nothing but the places of the records is held in memory; the bytes stay in the mapped file.
 """
 
 import codecs
@@ -15,12 +15,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import msgspec
 
 from annotations.coco import values
 from annotations.coco.problems import Action, CocoFileError, Problem, excerpt
+from annotations.coco.records import Records
 
 RECORD_SECTIONS = ("images", "annotations", "categories")
 CHUNK = 4 * 1024 * 1024  # bytes
@@ -45,7 +46,6 @@ ODD = re.compile(
 ESCAPE = re.compile(rb"\\u[dD][89abAB]..\\u[dD][c-fC-F]..|(?P<half>\\u[dD][89a-fA-F]..)|\\.", re.DOTALL)
 
 _sections = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_records = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 @dataclass
@@ -58,9 +58,9 @@ class Document:
 
     layout: list[str] = field(default_factory=list)
     sections: dict[str, str] = field(default_factory=dict)
-    images: list[Any] = field(default_factory=list)
-    annotations: list[Any] = field(default_factory=list)
-    categories: list[Any] = field(default_factory=list)
+    images: Records = field(default_factory=Records)
+    annotations: Records = field(default_factory=Records)
+    categories: Records = field(default_factory=Records)
     problems: list[Problem] = field(default_factory=list)
 
 
@@ -147,7 +147,7 @@ def _scan(file: IO[bytes], text: mmap.mmap, name: str) -> Document:
     for section, raw in sections.items():
         document.layout.append(section)
         if section in RECORD_SECTIONS:
-            setattr(document, section, _decode_records(section, raw))
+            setattr(document, section, Records(memoryview(raw)))
         else:
             _keep_section(document, section, bytes(raw))
     _tell_lookalikes(document)
@@ -318,10 +318,6 @@ def _check_sections(sections: dict[str, msgspec.Raw]) -> None:
                 f"The section {name!r} is {kind}; expected an array of records.",
                 path=f"$.{name}",
             )
-
-
-def _decode_records(name: str, raw: msgspec.Raw) -> list[Any]:
-    return _records.decode(raw)
 
 
 def _keep_section(document: Document, name: str, raw: bytes) -> None:
