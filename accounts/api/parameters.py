@@ -10,13 +10,13 @@ from functools import lru_cache
 from typing import Any, ClassVar
 
 from django.conf import settings
-from drf_spectacular.generators import SchemaGenerator
 from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from accounts import context, personal
 from accounts.api import idempotency
+from accounts.api.generator import Generator
 from accounts.api.schema import ApiSchema
 from accounts.errors import ServiceError
 
@@ -79,6 +79,11 @@ def check(request: Request) -> None:
         raise UnknownParameter(" ".join(texts[0] for texts in faults.values()), fields=faults)
 
 
+def prepare() -> None:
+    """Read the document before the first request would have to wait for it."""
+    _known(settings.ROOT_URLCONF)
+
+
 def _fault(name: str, known: frozenset[str]) -> str:
     text = f"There is no parameter {name!r} here."
     if nearest := get_close_matches(name.lower(), known, 1):
@@ -89,7 +94,7 @@ def _fault(name: str, known: frozenset[str]) -> str:
 @lru_cache(maxsize=2)
 def _known(urlconf: str) -> Mapping[tuple[str, str], frozenset[str]]:
     """The parameters of every call, by the shape of its address and its method. Made once: some 0.2 s."""
-    paths = SchemaGenerator(urlconf=urlconf).get_schema(request=None, public=True)["paths"]
+    paths = Generator(urlconf=urlconf).get_schema(request=None, public=True)["paths"]
     return {
         (_shape(path), method): frozenset(
             given["name"] for given in operation.get("parameters", ()) if given["in"] == "query"

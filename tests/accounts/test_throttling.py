@@ -239,3 +239,39 @@ def test_admin_rights_taken_away_count_for_live_tokens(as_admin, admin, project)
     User.objects.filter(pk=admin.pk).update(is_superuser=False)
     assert as_admin.get("/api/v1/users").status_code == 403
     assert as_admin.get(f"/api/v1/projects/{project.pk}").status_code == 404
+
+
+# --- Counting many ----------------------------------------------------------------------------------------------------
+
+
+def test_great_limits_are_told_to_the_cache_some_at_a_time(rates):
+    rates(user="1000/min")
+    with mock.patch.object(throttling, "_do", side_effect=throttling._do) as asked:
+        left = [throttling.check("user", user="7").left for _ in range(500)]
+
+    assert left == list(range(999, 499, -1))
+    assert asked.call_count <= 55
+
+
+def test_a_great_limit_holds_over_several_processes(rates):
+    processes = [throttling._Gathered() for _ in range(3)]
+    counts = [process.count("tries:many", 60, 10) for _ in range(100) for process in processes]
+
+    assert 300 - 3 * 10 <= counts[-1] <= 300
+    assert counts[299] > 100, "each process knows of the others"
+
+
+def test_a_small_limit_holds_to_the_last_call_over_several_processes(rates):
+    processes = [throttling._Gathered() for _ in range(3)]
+    counts = [process.count("tries:few", 60, 0) for _ in range(10) for process in processes]
+
+    assert counts == list(range(1, 31))
+
+
+def test_what_was_not_told_yet_is_told_within_a_second(rates):
+    one, other = throttling._Gathered(), throttling._Gathered()
+    with mock.patch.object(throttling.time, "monotonic", return_value=1_000.0) as clock:
+        [one.count("tries:slow", 60, 100) for _ in range(5)]
+        clock.return_value += throttling.TOLD_EVERY
+        assert one.count("tries:slow", 60, 100) == 6
+        assert other.count("tries:slow", 60, 100) == 7
