@@ -1,8 +1,8 @@
 """What people did in CVAT, drawn over the picture: as it went out, as it is here, as it would be; and the decision."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, TypeGuard
+from dataclasses import dataclass
+from typing import Any
 
 from django.contrib import messages
 from django.db.models import Count
@@ -15,10 +15,11 @@ from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.errors import ServiceError
-from annotations.coco import rle
 from annotations.models import Category
 from assets import storage
 from assets.models import ImageAsset
+from cocohub.workplace import remarks
+from cocohub.workplace.drawing import DOT, Drawing, bounds_of, drawing_of, size_of, view_of
 from cocohub.workplace.pages import in_project, show
 from cocohub.workplace.picture import SHOWN_BY_BROWSERS
 from exports.models import CvatDifference, CvatPull, ExportJob
@@ -27,10 +28,6 @@ from projects.admin_base import admin_user
 from projects.models import Project, Role
 
 PAGE = 24  # differences
-MARGIN = 0.35  # around what is drawn, as a part of its size
-LEAST = 40.0  # pixels of the picture that are shown at least
-MOST_RUNS = 20_000  # of a mask; of a larger one its box is drawn
-DOT = 0.012  # radius of a keypoint, as a part of what is shown
 ASPECTS = {
     "geometry": gettext_lazy("outline"),
     "keypoints": gettext_lazy("keypoints"),
@@ -39,17 +36,6 @@ ASPECTS = {
     "attributes": gettext_lazy("attributes"),
 }
 POLICIES = (CvatPull.Policy.ACCEPT, CvatPull.Policy.THEIRS, CvatPull.Policy.OURS)
-
-Box = tuple[float, float, float, float]
-
-
-@dataclass
-class Drawing:
-    """One state of an annotation: SVG paths, and keypoints (x, y, seen)."""
-
-    kind: str  # before, now, after
-    paths: list[str] = field(default_factory=list)
-    points: list[tuple[float, float, bool]] = field(default_factory=list)
 
 
 @dataclass
@@ -70,7 +56,8 @@ class Card:
 @in_project()
 @require_safe
 def differences(request: HttpRequest, project: Project, job_pk: int) -> HttpResponseBase:
-    """The differences of an export, a page at a time: those that wait first, or those that were decided."""
+    """The differences of an export, a page at a time: those that wait first, or those that were decided; or the
+    remarks that people left in CVAT."""
     job = _find(project, job_pk)
     chosen = request.GET.get("decision", "")
     decision = chosen if chosen in CvatDifference.Decision.values else str(CvatDifference.Decision.OPEN)
@@ -83,14 +70,18 @@ def differences(request: HttpRequest, project: Project, job_pk: int) -> HttpResp
     after = request.GET.get("after", "")
     start = int(after) if after.isdecimal() and len(after) < 19 else 0
     related = rows.select_related("cvat_task", "cvat_task__cvat_project", "decided_by").order_by("pk")
-    found = list(related.filter(pk__gt=start)[: PAGE + 1])
     counted = dict(
         CvatDifference.objects.filter(job=job).order_by().values_list("decision").annotate(number=Count("pk"))
     )
+    which = request.GET.get("remarks", "") if request.GET.get("remarks", "") in ("open", "resolved") else ""
+    written = list(remarks.rows_of(job, which).filter(pk__gt=start)[: PAGE + 1]) if which else []
+    found = [] if which else list(related.filter(pk__gt=start)[: PAGE + 1])
+    following = next((listed[PAGE - 1].pk for listed in (found, written) if len(listed) > PAGE), None)
     last = CvatPull.objects.filter(job=job).select_related("task").order_by("-pk").first()
     return show(
         request, "workplace/differences.html", project, "cvat", title=_("Differences in CVAT"), job=job,
-        cards=_cards(project, found[:PAGE]), following=found[PAGE - 1].pk if len(found) > PAGE else None,
+        cards=_cards(project, found[:PAGE]), following=following, which=which,
+        remark_cards=remarks.cards_of(project, written[:PAGE]), remark_numbers=remarks.numbers_of(job),
         decision=decision, kind=kind, only=request.GET.get("only", ""),
         decisions=[(value, label, counted.get(value, 0)) for value, label in CvatDifference.Decision.choices],
         kinds=CvatDifference.Kind.choices, last=last,
@@ -168,9 +159,9 @@ def _card(
             states["now"] = now
         if row.kind != CvatDifference.Kind.DELETED and row.after:
             states["after"] = {**row.before, **row.after}
-    width, height = _size(image)
+    width, height = size_of(image)
     drawings = [drawing_of(kind, fields) for kind, fields in states.items()]
-    view = _view([_bounds(fields) for fields in states.values()], width, height)
+    view = view_of([bounds_of(fields) for fields in states.values()], width, height)
     showable = image is not None and image.format in SHOWN_BY_BROWSERS
     return Card(
         row=row,
@@ -183,96 +174,6 @@ def _card(
         aspects=[str(ASPECTS.get(aspect, aspect)) for aspect in row.aspects],
         facts=_facts(row, now),
     )
-
-
-def drawing_of(kind: str, fields: Mapping[str, Any]) -> Drawing:
-    """What a record shows: its outline, or its box where it has none, and its keypoints."""
-    drawing = Drawing(kind)
-    segmentation, box = fields.get("segmentation"), fields.get("bbox")
-    if isinstance(segmentation, list):
-        drawing.paths += [path for part in segmentation if (path := _polygon(part))]
-    elif isinstance(segmentation, Mapping):
-        drawing.paths += [path for path in [_mask(segmentation)] if path]
-    if not drawing.paths and _is_box(box):
-        x, y, width, height = box
-        drawing.paths.append(f"M{x:g} {y:g}h{width:g}v{height:g}h{-width:g}z")
-    keypoints = fields.get("keypoints")
-    if _is_numbers(keypoints) and len(keypoints) % 3 == 0:
-        triples = zip(keypoints[::3], keypoints[1::3], keypoints[2::3], strict=True)
-        drawing.points = [(float(x), float(y), v == 2) for x, y, v in triples if v]
-    return drawing
-
-
-def _polygon(part: Any) -> str:
-    if not _is_numbers(part) or len(part) < 6 or len(part) % 2:
-        return ""
-    return "M" + "L".join(f"{x:g} {y:g}" for x, y in zip(part[::2], part[1::2], strict=True)) + "z"
-
-
-def _mask(segmentation: Mapping[str, Any]) -> str:
-    """The pixels of an RLE, a bar for each run down a column."""
-    try:
-        height = int(segmentation["size"][0])
-        counts = segmentation["counts"]
-        runs = rle.decode_counts(counts) if isinstance(counts, str) else [int(count) for count in counts]
-    except (KeyError, TypeError, ValueError, IndexError):
-        return ""
-    if len(runs) > MOST_RUNS or height < 1:
-        return ""
-    found, at = [], 0
-    for index, count in enumerate(runs):
-        end = at + count
-        while index % 2 and at < end:
-            column, row = divmod(at, height)
-            length = min(height - row, end - at)
-            found.append(f"M{column} {row}h1v{length}h-1z")
-            at += length
-        at = end
-    return "".join(found)
-
-
-def _is_numbers(value: Any) -> TypeGuard[list[float]]:
-    return isinstance(value, list) and all(isinstance(one, int | float) for one in value)
-
-
-def _is_box(value: Any) -> TypeGuard[list[float]]:
-    return _is_numbers(value) and len(value) == 4
-
-
-def _bounds(fields: Mapping[str, Any]) -> Box | None:
-    box = fields.get("bbox")
-    if _is_box(box):
-        x, y, width, height = (float(value) for value in box)
-        return x, y, x + width, y + height
-    return None
-
-
-def _size(image: ImageAsset | None) -> tuple[float, float]:
-    return (float(image.width or 0), float(image.height or 0)) if image is not None else (0.0, 0.0)
-
-
-def _view(boxes: Sequence[Box | None], width: float, height: float) -> Box:
-    """x, y, width and height of what is shown: what is drawn with room around it; the whole picture for a tag."""
-    known = [box for box in boxes if box is not None]
-    if not known:
-        return 0, 0, width or LEAST, height or LEAST
-    left, top = min(box[0] for box in known), min(box[1] for box in known)
-    right, bottom = max(box[2] for box in known), max(box[3] for box in known)
-    side = max(right - left, bottom - top, LEAST)
-    room = side * MARGIN
-    middle_x, middle_y = (left + right) / 2, (top + bottom) / 2
-    across, down = max(right - left, side * 0.75) + 2 * room, max(bottom - top, side * 0.75) + 2 * room
-    x, across = _within(middle_x - across / 2, across, width)
-    y, down = _within(middle_y - down / 2, down, height)
-    return x, y, across, down
-
-
-def _within(start: float, length: float, limit: float) -> tuple[float, float]:
-    """The stretch moved onto the picture, as far as it has one: what was drawn beside it stays in view."""
-    if limit and 0 <= start + length / 2 <= limit:
-        length = min(length, limit)
-        start = min(max(start, 0.0), limit - length)
-    return round(start, 2), round(length, 2)
 
 
 def _labels(row: CvatDifference, now: Mapping[str, Any] | None, names: Mapping[int, str]) -> list[str]:

@@ -22,12 +22,13 @@ from cocohub.workplace import paging
 from cocohub.workplace.bulk import typed_value
 from cocohub.workplace.choosing import address, images_of, query_of
 from cocohub.workplace.pages import in_project, show
-from exports.models import CvatImage
+from exports.models import CvatImage, CvatRemark
 from projects.admin_base import admin_user
 from projects.models import AuditLog, Project, Role
 
 MOST_OBJECTS = 2_000  # drawn on one image
 FRAMES = 5  # in CVAT
+REMARKS = 20  # of reviewers there
 HISTORY, HISTORY_LOOKED_AT = 20, 2_000  # audit lines
 # Formats that browsers show; of others there is only the thumbnail.
 SHOWN_BY_BROWSERS = frozenset({"jpeg", "png", "webp", "gif", "bmp", "avif"})
@@ -79,6 +80,7 @@ def image(request: HttpRequest, project: Project, image_pk: int) -> HttpResponse
         in_review=asset.status in REVIEW,
         history=_history(asset),
         frames=_frames(project, asset),
+        remarks=_remarks(project, asset),
     )
 
 
@@ -202,6 +204,12 @@ def _frames(project: Project, asset: ImageAsset) -> list[CvatImage]:
     sent = CvatImage.objects.filter(project=project, asset=asset.pk, problem="").with_jobs()
     found = sent.select_related("task", "task__cvat_project").order_by("-pk")[:FRAMES]
     return [frame for frame in found if frame.link]
+
+
+def _remarks(project: Project, asset: ImageAsset) -> list[CvatRemark]:
+    """What people wrote about it in CVAT: open ones first, then the newest."""
+    rows = CvatRemark.objects.filter(project=project, image_id=asset.pk).order_by("resolved", "-pk")
+    return list(rows.select_related("cvat_task", "cvat_task__cvat_project")[:REMARKS])
 
 
 def _history(asset: ImageAsset) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ from django.views.decorators.http import require_safe
 from accounts.errors import ServiceError
 from cocohub.workplace.pages import in_project, show
 from exports import connecting
-from exports.models import CvatDifference, CvatJob, CvatPull, CvatTask, ExportJob
+from exports.models import CvatDifference, CvatJob, CvatPull, CvatRemark, CvatTask, ExportJob
 from projects.models import Project
 
 LISTED = 25  # exports
@@ -36,7 +36,7 @@ def in_cvat(request: HttpRequest, project: Project) -> HttpResponseBase:
 
 
 def _lines(project: Project, jobs: list[ExportJob]) -> list[dict[str, Any]]:
-    """Each export with its numbers. Four queries for all."""
+    """Each export with its numbers. Five queries for all."""
     keys = [job.pk for job in jobs]
     tasks = _by_job(
         CvatTask.objects.filter(project=project, job__in=keys),
@@ -62,10 +62,27 @@ def _lines(project: Project, jobs: list[ExportJob]) -> list[dict[str, Any]]:
     busy = set(
         CvatPull.objects.filter(job__in=keys, task__status__in=("queued", "running")).values_list("job", flat=True)
     )
-    nothing = {"tasks": 0, "sent": 0, "images": 0, "pulled": None, "frames": 0, "done": 0, "open": 0, "stuck": 0}
+    remarks = _by_job(CvatRemark.objects.filter(job__in=keys, resolved=False), "job", remarks=Count("pk"))
+    nothing = {
+        "tasks": 0,
+        "sent": 0,
+        "images": 0,
+        "pulled": None,
+        "frames": 0,
+        "done": 0,
+        "open": 0,
+        "stuck": 0,
+        "remarks": 0,
+    }
     found = []
     for job in jobs:
-        line = {**nothing, **tasks.get(job.pk, {}), **frames.get(job.pk, {}), **waiting.get(job.pk, {})}
+        line = {
+            **nothing,
+            **tasks.get(job.pk, {}),
+            **frames.get(job.pk, {}),
+            **waiting.get(job.pk, {}),
+            **remarks.get(job.pk, {}),
+        }
         line["percent"] = round(100 * line["done"] / line["frames"]) if line["frames"] else 0
         found.append({**line, "job": job, "busy": job.pk in busy})
     return found

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.db.models import Count
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
@@ -11,6 +12,11 @@ from exports.sending.options import MAX_IMAGES, MAX_MEGABYTES, MAX_NAME, Options
 from projects.api.serializers import TaskSerializer
 
 DEFAULTS = Options()
+REMARKS = {
+    "type": "object",
+    "properties": {"open": {"type": "integer"}, "resolved": {"type": "integer"}},
+    "required": ["open", "resolved"],
+}
 
 
 class StartCvatExportSerializer(serializers.Serializer):
@@ -172,10 +178,17 @@ class CvatExportDetailSerializer(CvatExportSerializer):
     """An export to CVAT with its tasks."""
 
     cvat_tasks = CvatTaskSerializer(many=True, read_only=True)
+    remarks = serializers.SerializerMethodField(help_text="Number of what people wrote about frames, as last read.")
 
     class Meta(CvatExportSerializer.Meta):
-        fields = (*CvatExportSerializer.Meta.fields, "cvat_tasks")
+        fields = (*CvatExportSerializer.Meta.fields, "cvat_tasks", "remarks")
         read_only_fields = fields
+
+    @extend_schema_field(REMARKS)
+    def get_remarks(self, job: ExportJob) -> dict[str, int]:
+        """Open and resolved. This costs a query."""
+        numbers = dict(job.remarks.order_by().values_list("resolved").annotate(number=Count("pk")))
+        return {"open": numbers.get(False, 0), "resolved": numbers.get(True, 0)}
 
 
 class CvatImageSerializer(serializers.ModelSerializer[CvatImage]):

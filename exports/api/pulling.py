@@ -6,7 +6,7 @@ from typing import Any
 import django_filters
 from django.db.models import QuerySet
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
 from rest_framework.decorators import action
 from rest_framework.generics import GenericAPIView, ListAPIView
 from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
@@ -22,7 +22,7 @@ from exports.api import pulling_serializers as shapes
 from exports.cvat.webhooks import SIGNATURE_HEADER
 from exports.models.jobs import ExportJob
 from exports.pulling import loading, services, watching
-from exports.pulling.models import CvatDifference, CvatPull
+from exports.pulling.models import CvatDifference, CvatPull, CvatRemark
 from projects.api.base import ProjectScoped
 from projects.models import Role
 
@@ -170,6 +170,36 @@ class CvatDifferenceViewSet(OfExport, ListModelMixin, RetrieveModelMixin, Generi
         keys = [row.annotation_id for row in rows if row.annotation_id is not None]
         context = {**self.get_serializer_context(), "now": loading.fields_of(self.project, keys)}
         return list(shapes.CvatDifferenceSerializer(rows, many=True, context=context).data)
+
+
+class RemarkFilter(django_filters.FilterSet):
+    """Narrows remarks."""
+
+    frame = django_filters.NumberFilter(field_name="frame", min_value=0, max_value=2**31 - 1, decimal_places=0)
+    image = django_filters.NumberFilter(field_name="image_id", min_value=1, max_value=2**63 - 1, decimal_places=0)
+    task = django_filters.NumberFilter(
+        field_name="cvat_task__number", min_value=1, max_value=2**31 - 1, decimal_places=0
+    )
+    author = django_filters.CharFilter(field_name="author", max_length=200)
+
+    class Meta:
+        model = CvatRemark
+        fields = ("resolved", "frame", "image", "task", "author")
+
+
+@extend_schema(tags=["pulls from CVAT"])
+@extend_schema_view(
+    list=extend_schema(summary="Remarks that people left on frames in CVAT, as they were last read"),
+    retrieve=extend_schema(summary="One remark with its answers"),
+)
+class CvatRemarkViewSet(OfExport, ListModelMixin, RetrieveModelMixin, GenericViewSet[CvatRemark]):
+    """What reviewers wrote about frames, open or resolved. Each pull reads them anew; they are answered in CVAT."""
+
+    queryset = CvatRemark.objects.select_related("cvat_task", "cvat_task__cvat_project")
+    serializer_class = shapes.CvatRemarkSerializer
+    filterset_class = RemarkFilter
+    ordering = ("id",)
+    lookup_value_converter = "int"
 
 
 @extend_schema(tags=["pulls from CVAT"])

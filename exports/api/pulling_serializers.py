@@ -6,7 +6,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from exports.api.serializers import LINK
-from exports.pulling.models import CvatDifference, CvatPull
+from exports.pulling.models import CvatDifference, CvatPull, CvatRemark
 from exports.pulling.services import AT_ONCE, MAX_CHOSEN
 from projects.api.serializers import TaskSerializer
 
@@ -123,6 +123,43 @@ class CvatDifferenceSerializer(serializers.ModelSerializer[CvatDifference]):
         return row.applied_by_id is not None and row.decision != CvatDifference.Decision.OPEN
 
 
+class RemarkTextSerializer(serializers.Serializer[Any]):
+    """One text of a remark: what opens it, or an answer."""
+
+    message = serializers.CharField()
+    author = serializers.CharField(allow_blank=True)
+    date = serializers.CharField(help_text="As CVAT wrote it.")
+
+
+class CvatRemarkSerializer(serializers.ModelSerializer[CvatRemark]):
+    """What somebody wrote about a frame in CVAT, as it was last read. It is answered and resolved there."""
+
+    cvat_task = serializers.IntegerField(source="cvat_task.number", read_only=True)
+    image = serializers.IntegerField(
+        source="image_id", read_only=True, allow_null=True, help_text="null: the frame has no image of this export."
+    )
+    position = serializers.ListField(
+        child=serializers.FloatField(),
+        read_only=True,
+        help_text="Pixels x, y, x, y...; two points are a box's corners.",
+    )
+    texts = RemarkTextSerializer(many=True, read_only=True)
+    link = serializers.SerializerMethodField(help_text="The frame in CVAT.")
+
+    class Meta:
+        model = CvatRemark
+        fields = (
+            "id", "cvat_task", "cvat_id", "cvat_job", "frame", "image", "position", "resolved", "author", "assignee",
+            "texts", "created_date", "updated_date", "link",
+        )  # fmt: skip
+        read_only_fields = fields
+
+    @extend_schema_field(LINK)
+    def get_link(self, row: CvatRemark) -> str | None:
+        """Where people answer it."""
+        return row.link or None
+
+
 class ProgressSerializer(serializers.Serializer[Any]):
     """How far people in CVAT are with one task, as last seen."""
 
@@ -140,6 +177,7 @@ class ProgressSerializer(serializers.Serializer[Any]):
     frames_by_stage = serializers.DictField(child=serializers.IntegerField())
     percent = serializers.IntegerField()
     open_differences = serializers.IntegerField()
+    open_remarks = serializers.IntegerField(help_text="That reviewers left on its frames, as last read.")
     checked_at = serializers.DateTimeField(allow_null=True)
     pulled_at = serializers.DateTimeField(allow_null=True)
     gone_at = serializers.DateTimeField(allow_null=True)

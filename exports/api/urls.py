@@ -11,6 +11,7 @@ of_project.register("exports/cvat/<int:export_pk>/pulls", pulling.CvatPullViewSe
 of_project.register(
     "exports/cvat/<int:export_pk>/differences", pulling.CvatDifferenceViewSet, basename="project-cvat-difference"
 )
+of_project.register("exports/cvat/<int:export_pk>/remarks", pulling.CvatRemarkViewSet, basename="project-cvat-remark")
 of_project.register("exports", views.ExportJobViewSet, basename="project-export")
 
 exports: list[URLPattern | URLResolver] = [

@@ -3,6 +3,7 @@
 Unknown fields are passed over, missing ones have a default, a group is 0 whether it comes as 0 or null.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
@@ -276,25 +277,39 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Issue:
-    """A remark that somebody left on a frame; its texts are Comments."""
+    """A remark that somebody left on a frame; its texts are Comments. `position` is x, y, x, y... in pixels."""
 
     id: int
     job_id: int
     frame: int
     position: tuple[float, ...]
     resolved: bool
+    owner: User | None = None
+    assignee: User | None = None
+    created_date: str = ""
+    updated_date: str = ""
 
     @classmethod
     def read(cls, data: Json) -> Self:
         """From an issue."""
-        position = data.get("position")
         return cls(
             number(data.get("id")),
             number(data.get("job")),
             number(data.get("frame")),
-            tuple(float(value) for value in position) if isinstance(position, list) else (),
+            _finite(data.get("position")),
             bool(data.get("resolved")),
+            User.maybe(data.get("owner")),
+            User.maybe(data.get("assignee")),
+            text(data.get("created_date")),
+            text(data.get("updated_date")),
         )
+
+
+def _finite(value: Any) -> tuple[float, ...]:
+    """The numbers of a list; none if one of them is no number that could be drawn."""
+    found = value if isinstance(value, list) else []
+    usable = all(isinstance(one, int | float) and math.isfinite(one) for one in found)
+    return tuple(map(float, found)) if usable else ()
 
 
 @dataclass(frozen=True, slots=True)

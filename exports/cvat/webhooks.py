@@ -12,7 +12,10 @@ from exports.cvat.records import maybe, text
 SIGNATURE_HEADER = "X-Signature-256"
 PREFIX = "sha256="
 # A saved annotation arrives as update:job; a task that is completed as update:task.
-EVENTS = ("update:job", "update:task", "delete:task", "update:project", "delete:project", "create:issue")
+EVENTS = (
+    "update:job", "update:task", "delete:task", "update:project", "delete:project",
+    "create:issue", "update:issue", "delete:issue", "create:comment", "update:comment", "delete:comment",
+)  # fmt: skip
 
 
 def sign(secret: str, raw_body: bytes) -> str:
@@ -40,6 +43,7 @@ class Event:
     task_id: int | None
     job_id: int | None
     sender: str
+    issue_id: int | None
     before: Mapping[str, Any]  # old values of what changed, if the version of CVAT tells
 
 
@@ -62,6 +66,7 @@ def parse_event(raw_body: bytes) -> Event:
         task_id=own if kind == "task" else maybe(resource.get("task_id")),
         job_id=own if kind == "job" else maybe(resource.get("job")),
         sender=text(sender.get("username")),
+        issue_id=own if kind == "issue" else maybe(resource.get("issue")),
         before=_mapping(data.get("before_update")) or _mapping(data.get("changes")),
     )
 

@@ -3,7 +3,7 @@
 from exports.models.connections import CvatConnection, CvatProject, OfProjectQuerySet
 from exports.models.cvat import CvatImage, CvatJob, CvatTask, with_steps
 from exports.models.jobs import ExportJob
-from exports.pulling.models import CvatDifference, CvatKnown, CvatPull
+from exports.pulling.models import CvatDifference, CvatKnown, CvatPull, CvatRemark
 
 __all__ = [
     "CvatConnection",
@@ -13,6 +13,7 @@ __all__ = [
     "CvatKnown",
     "CvatProject",
     "CvatPull",
+    "CvatRemark",
     "CvatTask",
     "ExportJob",
     "OfProjectQuerySet",

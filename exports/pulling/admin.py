@@ -15,7 +15,7 @@ from django.utils.translation import ngettext
 
 from accounts.errors import ServiceError
 from exports.pulling import loading, services
-from exports.pulling.models import CvatDifference, CvatPull
+from exports.pulling.models import CvatDifference, CvatPull, CvatRemark
 from projects.admin_base import VIEW, ProjectListFilter, ProjectScopedAdmin, admin_user
 from projects.models import Role
 
@@ -171,6 +171,25 @@ class CvatPullAdmin(ProjectScopedAdmin):
                 self.message_user(request, f"{pull}: {refusal.message}", messages.ERROR)
             else:
                 self.message_user(request, _("A worker puts it back."), messages.SUCCESS)
+
+
+@admin.register(CvatRemark)
+class CvatRemarkAdmin(ProjectScopedAdmin):
+    """What people wrote about frames in CVAT, as it was last read."""
+
+    roles = {VIEW: Role.VIEWER}
+    list_display = ("__str__", "resolved", "author", "project", "job", "frame", "in_cvat")
+    list_filter = (ProjectListFilter, "resolved")
+    list_select_related = ("cvat_task", "cvat_task__cvat_project", "job", "project")
+    search_fields = ("author", "project__name")
+    ordering = ("-id",)
+
+    @admin.display(description=_("in CVAT"))
+    def in_cvat(self, row: CvatRemark) -> SafeString:
+        """A link to the frame."""
+        if not row.link:
+            return SafeString("-")
+        return format_html('<a href="{}" class="cc-link" target="_blank" rel="noopener">{}</a>', row.link, _("Open"))
 
 
 def _shown(record: Mapping[str, Any]) -> SafeString:

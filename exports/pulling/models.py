@@ -171,6 +171,59 @@ class CvatDifference(models.Model):
         return f"{self.get_kind_display()} {self.key}"
 
 
+class CvatRemark(models.Model):
+    """What somebody wrote about a frame in CVAT (an issue with its comments), as it was when it was last read.
+
+    It is answered and resolved there; here it is shown to those who decide. `image_id` is NULL where the frame has no
+    image of the export.
+    """
+
+    project = models.ForeignKey(
+        Project, on_delete=models.CASCADE, related_name="cvat_remarks", verbose_name=_("project"), db_index=False
+    )
+    job = models.ForeignKey(
+        ExportJob, on_delete=models.CASCADE, related_name="remarks", verbose_name=_("export"), db_index=False
+    )
+    cvat_task = models.ForeignKey(
+        CvatTask, on_delete=models.CASCADE, related_name="remarks", verbose_name=_("CVAT task"), db_index=False
+    )
+    cvat_id = models.BigIntegerField(_("number in CVAT"))
+    cvat_job = models.BigIntegerField(_("CVAT job"))
+    frame = models.PositiveIntegerField(_("frame"), null=True)  # NULL: CVAT told none that there could be
+    image_id = models.BigIntegerField(_("image"), null=True)  # no foreign key: it may be deleted here meanwhile
+    position = ArrayField(models.FloatField(), verbose_name=_("position"), default=list)  # pixels x, y, x, y...
+    resolved = models.BooleanField(_("resolved"), default=False)
+    author = models.CharField(_("user in CVAT"), max_length=200, blank=True)
+    assignee = models.CharField(_("assignee"), max_length=200, blank=True)
+    # [{"message", "author", "date"}], the first one first; dates as CVAT wrote them.
+    texts = models.JSONField(_("texts"), default=list)
+    created_date = models.CharField(_("time in CVAT"), max_length=40, blank=True)
+    updated_date = models.CharField(_("changed in CVAT"), max_length=40, blank=True)
+
+    objects = OfProjectQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("remark in CVAT")
+        verbose_name_plural = _("remarks in CVAT")
+        ordering = ["-id"]
+        constraints = [models.UniqueConstraint(fields=["cvat_task", "cvat_id"], name="exports_cvatremark_once")]
+        indexes = [
+            models.Index(fields=["job", "resolved", "id"], name="exports_remark_listed"),
+            models.Index(fields=["project", "image_id"], name="exports_remark_image"),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.texts[0]["message"])[:80] if self.texts else f"{self._meta.verbose_name} {self.cvat_id}"
+
+    @property
+    def link(self) -> str:
+        """The frame in CVAT; "" once the task is gone. Reads `cvat_task` and its project."""
+        task = self.cvat_task.link
+        if not task:
+            return ""
+        return f"{task}/jobs/{self.cvat_job}{'' if self.frame is None else f'?frame={self.frame}'}"
+
+
 class CvatKnown(models.Model):
     """What CVAT had when a difference was dealt with: from there on the next pull compares, not from what was sent."""
 

@@ -13,12 +13,12 @@ from annotations.models import Annotation
 from assets.models import ImageAsset
 from exports import connecting
 from exports.cvat.client import Client
-from exports.cvat.errors import Broken500, NotFound
+from exports.cvat.errors import Broken500, Busy, CvatError, NotFound, Unwell
 from exports.cvat.records import Job
 from exports.models.connections import CvatProject
 from exports.models.cvat import CvatImage, CvatJob, CvatTask
-from exports.pulling import differing, loading, tracks
-from exports.pulling.models import CvatDifference, CvatKnown, CvatPull
+from exports.pulling import differing, loading, remarks, tracks
+from exports.pulling.models import CvatDifference, CvatKnown, CvatPull, CvatRemark
 from exports.pulling.states import Comparison, Difference, Kind, Subject, Theirs, Vocabulary
 from exports.sending.mirroring import mirror
 from exports.sending.pipeline import pause_of
@@ -38,6 +38,7 @@ class Read:
     gone: int = 0  # deleted in CVAT
     unreadable: int = 0  # CVAT itself cannot read them
     unchanged: int = 0  # annotations
+    no_remarks: bool = False  # CVAT is in trouble over them: it is not asked for those of the other tasks
     notes: list[str] = field(default_factory=list)
 
 
@@ -89,6 +90,8 @@ def summary(pull: CvatPull, read: Read) -> dict[str, Any]:
         "conflicts": rows.exclude(conflict="").count(),
         "problems": rows.exclude(problem="").count(),
         "unchanged": max(0, read.unchanged - before.count()),
+        "remarks": CvatRemark.objects.filter(job=pull.job).count(),
+        "remarks_open": CvatRemark.objects.filter(job=pull.job, resolved=False).count(),
         "tasks": read.tasks,
         "tasks_without_news": read.skipped,
         "tasks_gone": read.gone,
@@ -116,9 +119,11 @@ def _read_task(desk: _Desk, task: CvatTask, read: Read) -> None:
         status = client.task(cvat_id).status
         own = [one for one in theirs if one.type in ("", "annotation")]
         if not desk.pull.everything and not has_news(task, own):
+            written = _remarks(desk, task, theirs, read)  # who writes one need not have saved anything
             with transaction.atomic():
                 desk.claim.confirm()
                 _keep(task, theirs, status)
+                _store_remarks(task, written, read)
             read.skipped += 1
             return
         found = client.annotations("tasks", cvat_id)
@@ -136,16 +141,35 @@ def _read_task(desk: _Desk, task: CvatTask, read: Read) -> None:
     vocabulary = loading.vocabulary_of(desk.pull.project, labels, project.labels, desk.categories)
     pieces, notes = tracks.pieces_of(found, own)
     side = Theirs(pieces, meta.frames, found.tags, meta.deleted_frames, notes)
+    written = _remarks(desk, task, theirs, read)
     with transaction.atomic():
         # Whoever decides on this task's differences waits, or has decided before the comparison.
         CvatTask.objects.select_for_update().get(pk=task.pk)
         comparison = _compare(desk, task, side, vocabulary)
         _store(desk.pull, task, comparison, own)
         _keep(task, theirs, status, pulled=True)
+        _store_remarks(task, written, read)
         desk.claim.confirm()
     read.tasks += 1
     read.unchanged += comparison.unchanged
     read.notes += [f"Task {task.number}: {note}" for note in comparison.notes]
+
+
+def _remarks(desk: _Desk, task: CvatTask, theirs: Sequence[Job], read: Read) -> remarks.Remarks | None:
+    """None where CVAT does not tell them: the corrections are worth having without."""
+    if read.no_remarks:
+        return None
+    try:
+        return remarks.fetch(desk.client, task, theirs)
+    except CvatError as error:
+        read.no_remarks = isinstance(error, Unwell | Busy)
+        read.notes.append(f"Task {task.number}: its remarks were not read, those read before are kept. {error}")
+        return None
+
+
+def _store_remarks(task: CvatTask, written: remarks.Remarks | None, read: Read) -> None:
+    if written is not None:
+        read.notes += [f"Task {task.number}: {note}" for note in remarks.store(task, written)]
 
 
 def has_news(task: CvatTask, jobs_: Sequence[Job]) -> bool:

@@ -13,7 +13,7 @@ from accounts.models import User
 from exports.models.cvat import CvatTask
 from exports.models.jobs import ExportJob
 from exports.pulling import applying, reading, undoing
-from exports.pulling.models import CvatDifference, CvatPull
+from exports.pulling.models import CvatDifference, CvatPull, CvatRemark
 from projects import jobs, policies
 from projects.models import Role, Task
 
@@ -157,6 +157,8 @@ def ended(task: Task) -> None:
 def progress_of(job: ExportJob) -> list[dict[str, Any]]:
     """How far people in CVAT are with each task of the export, as last seen: frames in jobs that are completed."""
     open_rows = dict(_open_by_task(job))
+    remarks = CvatRemark.objects.filter(job=job, resolved=False).order_by().values_list("cvat_task")
+    open_remarks = dict(remarks.annotate(number=Count("pk")))
     found = []
     for task in job.cvat_tasks.select_related("cvat_project").prefetch_related("jobs").order_by("number"):
         own = list(task.jobs.all())
@@ -174,6 +176,7 @@ def progress_of(job: ExportJob) -> list[dict[str, Any]]:
                 "jobs_completed": sum(1 for one in own if one.state == "completed"), "frames": total,
                 "frames_completed": done, "frames_by_stage": frames,
                 "percent": round(100 * done / total) if total else 0, "open_differences": open_rows.get(task.pk, 0),
+                "open_remarks": open_remarks.get(task.pk, 0),
                 "checked_at": task.checked_at, "pulled_at": task.pulled_at, "gone_at": task.gone_at,
             }
         )  # fmt: skip

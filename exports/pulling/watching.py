@@ -19,7 +19,7 @@ from accounts.models import User
 from exports import connecting
 from exports.cvat.client import Client
 from exports.cvat.errors import CvatError
-from exports.cvat.webhooks import EVENTS, parse_event, verify_signature
+from exports.cvat.webhooks import EVENTS, Event, parse_event, verify_signature
 from exports.models.connections import CvatProject
 from exports.models.cvat import CvatTask
 from exports.models.jobs import ExportJob
@@ -114,11 +114,21 @@ def hear(cvat_project: int, raw_body: bytes, signature: str | None) -> bool:
     except ValueError as error:
         raise ServiceError(str(error)) from error
     digest = hashlib.sha256(raw_body).hexdigest()
-    if not cache.add(f"cvat-delivery:{row.pk}:{digest}", 1, REMEMBERED.total_seconds()) or event.task_id is None:
+    if not cache.add(f"cvat-delivery:{row.pk}:{digest}", 1, REMEMBERED.total_seconds()):
         return False
-    task = CvatTask.objects.in_cvat().filter(cvat_project=row, cvat_id=event.task_id).select_related("job").first()
+    task = _task_of(row, event)
     # What it says of the change is not looked at: deliveries come late and out of order. The reading finds out.
     return task is not None and services.start_automatic(task.job, CvatPull.Trigger.WEBHOOK, SETTLE) is not None
+
+
+def _task_of(row: CvatProject, event: Event) -> CvatTask | None:
+    """The task that an event is about: of a remark CVAT names the job, of an answer to one only the remark."""
+    tasks = CvatTask.objects.in_cvat().filter(cvat_project=row).select_related("job")
+    if event.task_id is not None:
+        return tasks.filter(cvat_id=event.task_id).first()
+    if event.job_id is not None:
+        return tasks.filter(jobs__cvat_id=event.job_id).first()
+    return tasks.filter(remarks__cvat_id=event.issue_id).first() if event.issue_id is not None else None
 
 
 def start_listening(*, user: User, project: Project) -> list[CvatProject]:

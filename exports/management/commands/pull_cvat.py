@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from accounts.errors import NotFound, ServiceError
-from exports.models import CvatDifference, CvatPull, ExportJob
+from exports.models import CvatDifference, CvatPull, CvatRemark, ExportJob
 from exports.pulling import services
 from projects.commands import ServiceCommand, acting_user, bar
 from projects.models import Task
@@ -59,7 +59,8 @@ class Command(ServiceCommand):
         rows = CvatDifference.objects.filter(job=job).open().select_related("cvat_task").order_by("pk")[:SHOWN]
         return {
             "export": job.pk, "pull": pull.pk, "action": pull.action, "policy": pull.policy, **pull.result,
-            "waiting": [_told(row) for row in rows], "progress": services.progress_of(job),
+            "waiting": [_told(row) for row in rows], "remarks_waiting": _remarks(job),
+            "progress": services.progress_of(job),
         }  # fmt: skip
 
     def show(self, result: dict[str, Any]) -> None:
@@ -80,10 +81,16 @@ class Command(ServiceCommand):
                 f"  added: {result['added']:,}, changed: {result['changed']:,}, deleted: {result['deleted']:,}; "
                 f"conflicts: {result['conflicts']:,}, impossible: {result['problems']:,}"
             )
+        if result.get("remarks"):
+            self.stdout.write(f"  remarks in CVAT: {result['remarks']:,}, open: {result['remarks_open']:,}")
         for row in result["waiting"]:
             why = row["conflict"] or row["problem"]
             told = f"{row['kind']} {row['key']} (task {row['task']}, frame {row['frame']})"
             self.stdout.write(f"  {row['id']}: {told}{f': {why}' if why else ''}")
+        for remark in result["remarks_waiting"]:
+            self.stdout.write(
+                f"  remark {remark['cvat_id']} (task {remark['task']}, frame {remark['frame']}): {remark['text']}"
+            )
         for note in result["notes"]:
             self.stdout.write(f"  {note}")
         for task in result["progress"]:
@@ -93,6 +100,15 @@ class Command(ServiceCommand):
 def _told(row: CvatDifference) -> dict[str, Any]:
     names = ("kind", "subject", "key", "frame", "aspects", "conflict", "problem", "note")
     return {"id": row.pk, "task": row.cvat_task.number, **{name: getattr(row, name) for name in names}}
+
+
+def _remarks(job: ExportJob) -> list[dict[str, Any]]:
+    """The first ones that nobody has resolved."""
+    rows = CvatRemark.objects.filter(job=job, resolved=False).select_related("cvat_task__cvat_project").order_by("pk")
+    return [
+        {"cvat_id": row.cvat_id, "task": row.cvat_task.number, "frame": row.frame, "text": str(row), "link": row.link}
+        for row in rows[:SHOWN]
+    ]
 
 
 def _do(pull: CvatPull) -> CvatPull:

@@ -9,7 +9,7 @@ from django.urls import reverse
 from annotations import editing
 from annotations.coco import rle
 from annotations.models import Annotation
-from cocohub.workplace.differences import _view, drawing_of
+from cocohub.workplace.drawing import drawing_of, view_of
 from exports.models import CvatPull
 from exports.pulling import services
 from projects.models import Role, Task
@@ -148,7 +148,7 @@ def test_back_leads_nowhere_else(scene, edited):
     ],
 )
 def test_what_is_shown_is_on_the_picture(boxes, expected):
-    view = _view(boxes, 100, 80)
+    view = view_of(boxes, 100, 80)
     assert view == pytest.approx(expected)
 
 
