@@ -20,6 +20,7 @@ from annotations.coco.images import ImageRecord, ImageTable, read_images, withou
 from annotations.coco.problems import Action, CocoFileError, Problem
 from annotations.models import Annotation
 from annotations.picturing import PictureCache, StoredPicture, gather
+from annotations.renaming import Renaming
 from annotations.report import Report
 from annotations.sources import PictureSource
 from assets.models import ImageAsset, Split
@@ -155,6 +156,8 @@ class FileImport:
     def write(self, cursor: Any) -> None:
         split, _ = Split.objects.get_or_create(project=self.project, name=self.split_name)
         categories = list(read_categories(self.document.categories, self.report))
+        renaming = Renaming(self.project, split, categories, self.report)
+        renaming.begin(self.document)
         ids = documents.merge_categories(self.project, categories)
         self.category_keys = set(ids.values())
         fresh = not ImageAsset.objects.filter(project=self.project, split=split).exists()
@@ -162,6 +165,7 @@ class FileImport:
         writer.write()
         self._refuse_if_strict()
         families = [Family(family) for family in sorted(self.families)] or [Family.OBJECT]
+        renaming.end(cursor, families, ids, staged=not fresh)
         around = documents.merge_documents(self.project, split, families, self.document, categories, ids, self.report)
         summary = self.summary
         summary.categories = len(categories)
@@ -180,7 +184,7 @@ class FileImport:
             summary.images_added, summary.images_changed, summary.images_moved,
             summary.annotations_added, summary.annotations_changed, summary.annotations_moved,
         )  # fmt: skip
-        summary.changed = around or any(written)
+        summary.changed = around or bool(renaming.renamed) or any(written)
 
     def status(self, row: int) -> str:
         """What the image in this row of the table is at first."""

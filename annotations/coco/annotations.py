@@ -11,6 +11,7 @@ from annotations.coco.ids import Ids, Places
 from annotations.coco.images import (
     ImageTable,
     check_keys,
+    fields_of,
     join_fields,
     quarantined,
     record_fields,
@@ -99,6 +100,20 @@ def read_annotations(
             yield record
 
 
+def family_of(raw: Any) -> Family:
+    """The kind of annotation that a record is; an object, if it is none that can be read."""
+    try:
+        return _family({name: bytes(value) for name, value in fields_of(raw).items()})
+    except (*values.UNREADABLE, RecursionError):
+        return Family.OBJECT
+
+
+def _family(fields: dict[str, bytes]) -> Family:
+    if "caption" in fields and all(fields.get(name, b"null") in NOTHING for name in OUTLINES):
+        return Family.CAPTION  # an object may have a caption too
+    return Family.PANOPTIC if "segments_info" in fields else Family.OBJECT
+
+
 class _Reader:
     """Reads the annotations of one file; holds what is looked up for each of them."""
 
@@ -115,11 +130,7 @@ class _Reader:
     def read(self, index: int, raw: bytes) -> AnnotationRecord | None:
         fields = record_fields(raw, f"$.annotations[{index}]")
         image = self._image(fields, index)
-        family = Family.OBJECT
-        if "caption" in fields and all(fields.get(name, b"null") in NOTHING for name in OUTLINES):
-            family = Family.CAPTION  # an object may have a caption too
-        elif "segments_info" in fields:
-            family = Family.PANOPTIC
+        family = _family(fields)
         category_id = self._category(fields, index, family)
         coco_id, coco_key, assigned = self._id(fields, index, family, image, raw)
         if assigned is None:
