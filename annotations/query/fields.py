@@ -3,6 +3,7 @@
 `docs/query.md` describes each of them, which a test holds it to; completion in an editor can be made from them.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -146,6 +147,9 @@ FILE = FIELDS["file"]
 COUNT = Field("count", Scope.IMAGE, Kind.NUMBER, "number of objects that meet a condition", "count(category:car)>=3")
 
 
+LIKE_A_NAME = re.compile(r"[^\W\d]")
+
+
 def find(segments: Sequence[str], *, column: int) -> tuple[Field, tuple[str, ...]]:
     """The field of a dotted name and the path that follows it; QueryError if there is none."""
     first, *path = segments
@@ -171,4 +175,6 @@ def find(segments: Sequence[str], *, column: int) -> tuple[Field, tuple[str, ...
         return FIELDS[name], ()
     known = [field.shown_name for field in FIELDS.values()]
     hint = did_you_mean(name, FIELDS) or f"the fields are {', '.join(known)}"
+    if not LIKE_A_NAME.match(name):
+        hint = "to search for the text, put it in quotes"
     raise QueryError(f"there is no field '{name}'", column=column, word=name, hint=hint, known=known)

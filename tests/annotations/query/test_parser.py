@@ -358,3 +358,11 @@ def test_any_quoted_text_is_taken_to_the_letter(text):
         return
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     assert parse(f'tag:"{escaped}"') == Term("tag", Is(text))
+
+
+@pytest.mark.parametrize("query", ["' OR 1=1--", "5:3", "'a'=1"])
+def test_what_is_no_name_of_a_field_is_told_to_be_quoted(query):
+    with pytest.raises(QueryError) as caught:
+        parse(query)
+
+    assert "quote" in caught.value.hint
