@@ -61,11 +61,15 @@ class FrozenAnnotation(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class SentAnnotation:
-    """What became of an annotation in CVAT: its shapes as CVAT keeps them, with ids; or why it was left out."""
+    """What became of an annotation in CVAT: its shapes as CVAT keeps them, with ids; or why it was left out.
+
+    `parts` tells which parts of its outline were not sent with the others, and why.
+    """
 
     key: str
     shapes: tuple[Shape, ...] = ()
     left_out: str = ""
+    parts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +168,7 @@ class Snapshot:
         for line in self._lines(self.sent_key(task.number)):
             data = orjson.loads(line)
             shapes = tuple(Shape.read(item) for item in data.get("shapes", ()))
-            yield SentAnnotation(data["key"], shapes, data.get("left_out", ""))
+            yield SentAnnotation(data["key"], shapes, data.get("left_out", ""), tuple(data.get("parts", ())))
 
     def _lines(self, name: str) -> Iterator[bytes]:
         with self._open(name) as file:
@@ -189,6 +193,8 @@ class Snapshot:
                 line["left_out"] = item.left_out
             else:
                 line["shapes"] = [shape.write() for shape in item.shapes]
+            if item.parts:
+                line["parts"] = list(item.parts)
             content.write(orjson.dumps(line) + b"\n")
         content.seek(0)
         storage.put(f"{self.prefix}/{self.sent_key(task.number)}", content)

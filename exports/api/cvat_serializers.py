@@ -134,6 +134,7 @@ class CvatTaskSerializer(serializers.ModelSerializer[CvatTask]):
             "size",
             "sent",
             "shapes",
+            "parts_left_out",
             "message",
             "status",
             "stage",

@@ -65,6 +65,12 @@ def clipped(shape: Shape, frame: Frame) -> Shape:
     return replace(shape, points=points)
 
 
+def has_area(points: Sequence[float]) -> bool:
+    """Whether a polygon x, y, x, y... has points that are not on one line. (By its area a figure of eight is flat.)"""
+    several = list(zip(points[::2], points[1::2], strict=True))
+    return len(set(several)) > 2 and not _is_line(several)
+
+
 def values_flaws(values: Values, label: Label) -> list[Flaw]:
     """What is wrong with attribute values: CVAT checks none of them against the label."""
     specs = {attribute.id: attribute for attribute in label.attributes}
@@ -183,7 +189,7 @@ def _drawing(shape: Shape, frame: Frame) -> list[Flaw]:
         (x1, y1), (x2, y2) = points
         if x2 <= x1 or y2 <= y1:
             return [Flaw("points", "the corners are swapped, or the box has no area")]
-    if shape.type == "polygon" and (len(set(points)) < 3 or _is_line(points)):
+    if shape.type == "polygon" and not has_area(shape.points):
         return [Flaw("points", "the polygon has no area: its points are on one line")]
     if shape.type == "polyline" and len(set(points)) < 2:
         return [Flaw("points", "all points are equal")]
@@ -233,7 +239,7 @@ def _elements(shape: Shape, label: Label, frame: Frame) -> list[Flaw]:
 
 
 def _is_line(points: Sequence[tuple[float, float]]) -> bool:
-    """Whether no point is beside the line of the first two that differ. (By its area a figure of eight is flat.)"""
+    """Whether no point is beside the line of the first two that differ."""
     x0, y0 = points[0]
     x1, y1 = next(point for point in points if point != points[0])
     return all((x1 - x0) * (y - y0) == (y1 - y0) * (x - x0) for x, y in points)

@@ -81,6 +81,8 @@ class CvatTask(models.Model):
     annotations = models.PositiveIntegerField(_("annotations"), default=0)  # in the snapshot
     sent = models.PositiveIntegerField(_("annotations sent"), default=0)
     shapes = models.PositiveIntegerField(_("shapes sent"), default=0)
+    # Of outlines that were sent without them: CVAT holds no polygon without an area. They stay as they are here.
+    parts_left_out = models.PositiveIntegerField(_("parts of outlines left out"), default=0, db_default=0)
     size = models.PositiveIntegerField(_("frames"), default=0)
     # The zip of images is made again from the snapshot, byte for byte; these say whether it is the same one.
     zip_sha256 = models.CharField(max_length=64, blank=True, editable=False)

@@ -1,11 +1,12 @@
 """Drawings compared, and COCO fields of changed ones: numbers of what was not moved stay as they were."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from annotations.coco import rle
 from exports.cvat import converting, masks
 from exports.cvat.converting import Segmentation, Unconvertible
+from exports.cvat.guards import LEAST, clipped, has_area
 from exports.cvat.records import Frame, Label
 from exports.cvat.shapes import Shape
 from exports.pulling.states import Fields, Piece
@@ -93,10 +94,15 @@ def geometry(
     segmentation, bbox = drawn.segmentation, drawn.bbox
     if isinstance(segmentation, list):
         if all(shape.type == "polygon" for shape in shapes):
-            segmentation = _parts(before.get("segmentation"), pairs, extra, lost)
-        bbox = converting.to_bbox([value for part in segmentation for value in part])
-    if segmentation is None and bbox is not None and pairs:
-        bbox = _box(before.get("bbox"), *pairs[0]) or bbox
+            segmentation = _parts(before.get("segmentation"), pairs, extra, lost, frame)
+        # What CVAT could not be sent (a line, a point, half a pair) covers nothing.
+        drawable = [part for part in segmentation if is_polygon(part)]
+        bbox = converting.to_bbox([value for part in drawable for value in part]) if drawable else None
+        area = converting.area_of(drawable, bbox)
+    else:
+        if segmentation is None and bbox is not None and pairs:
+            bbox = _box(before.get("bbox"), *pairs[0]) or bbox
+        area = converting.area_of(segmentation, bbox)
     if bbox is None or not (bbox[2] and bbox[3]):
         raise Unconvertible("It has no area.")
     found: dict[str, Any] = {}
@@ -108,7 +114,7 @@ def geometry(
     if known or segmentation is None:
         found["bbox"] = list(bbox)
     if "area" in before or not before:
-        found["area"] = converting.area_of(segmentation, bbox)
+        found["area"] = area
     return found
 
 
@@ -119,7 +125,14 @@ def _in_style(before: Any, segmentation: Segmentation) -> Segmentation:
     return segmentation
 
 
-def _parts(before: Any, pairs: Sequence[Pair], extra: Sequence[Piece], lost: Sequence[Piece]) -> list[list[float]]:
+def is_polygon(part: Any) -> bool:
+    """Whether a part of a segmentation can be drawn: three points at least that are not on one line."""
+    return isinstance(part, list) and len(part) >= LEAST["polygon"] and not len(part) % 2 and has_area(part)
+
+
+def _parts(
+    before: Any, pairs: Sequence[Pair], extra: Sequence[Piece], lost: Sequence[Piece], frame: Frame
+) -> list[list[float]]:
     """The polygons: parts in their order, points that were not moved with their old numbers, new parts at the end.
 
     Parts that were never sent, because CVAT cannot hold them, are still there.
@@ -127,7 +140,7 @@ def _parts(before: Any, pairs: Sequence[Pair], extra: Sequence[Piece], lost: Seq
     old = before if isinstance(before, list) else []
     outlines = [pair for pair in pairs if pair[0].shape.type == "polygon"]
     gone = [piece.shape for piece in lost if piece.shape.type == "polygon"]
-    indexes = _indexes(old, [*(sent.shape for sent, _ in outlines), *gone])
+    indexes = _indexes(old, [*(sent.shape for sent, _ in outlines), *gone], frame)
     found = {index: part for index, part in enumerate(old) if index not in indexes}
     new: list[list[float]] = []
     for (sent, now), index in zip(outlines, indexes, strict=False):
@@ -142,27 +155,32 @@ def _parts(before: Any, pairs: Sequence[Pair], extra: Sequence[Piece], lost: Seq
     return [*ordered, *new, *(list(piece.shape.points) for piece in (*others, *extra))]
 
 
-def _indexes(old: Sequence[Any], sent: Sequence[Shape]) -> list[int | None]:
+def _indexes(old: Sequence[Any], sent: Sequence[Shape], frame: Frame) -> list[int | None]:
     """Which part of the segmentation each polygon is."""
-    free = dict(enumerate(old))
-    found: list[int | None] = []
-    for shape in sent:
-        index = next((index for index, part in free.items() if _is_part(part, shape.points)), None)
-        found.append(index)
-        if index is not None:
-            del free[index]
-    # Points that were outside of the image were put on its edge on the way out.
-    for place, shape in enumerate(sent):
-        if found[place] is None:
-            index = next((index for index, part in free.items() if len(part) == len(shape.points)), None)
-            found[place] = index
-            if index is not None:
-                del free[index]
+    # Points that were outside of the image were put on its edge on the way out; what had no area then did not go.
+    free = {index: on_edge for index, part in enumerate(old) if is_polygon(on_edge := _as_sent(part, frame))}
+    found: list[int | None] = [None] * len(sent)
+    same: tuple[Callable[[list[float], Shape], bool], ...] = (
+        lambda part, shape: _is_part(part, shape.points),
+        lambda part, shape: len(part) == len(shape.points),
+    )
+    for is_same in same:
+        for place, shape in enumerate(sent):
+            if found[place] is None:
+                found[place] = next((index for index, part in free.items() if is_same(part, shape)), None)
+                free.pop(found[place], None)  # type: ignore[call-overload]
     return found
 
 
-def _is_part(part: Any, points: Sequence[float]) -> bool:
-    return isinstance(part, list) and len(part) == len(points) and all(map(_near, part, points))
+def _as_sent(part: Any, frame: Frame) -> Any:
+    """The part's points, those outside of the image on its edge."""
+    if not isinstance(part, list) or len(part) % 2:
+        return part
+    return list(clipped(Shape("polygon", 0, 0, tuple(part)), frame).points)
+
+
+def _is_part(part: Sequence[float], points: Sequence[float]) -> bool:
+    return len(part) == len(points) and all(map(_near, part, points))
 
 
 def _kept(old: Sequence[float], sent: Sequence[float], now: Sequence[float]) -> list[float]:

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from exports.cvat.converting import Target, Unconvertible, to_shapes
-from exports.cvat.guards import clipped, flaws_of, value_flaw
+from exports.cvat.guards import Flaw, clipped, flaws_of, value_flaw
 from exports.cvat.records import Frame, Label
 from exports.cvat.shapes import Shape, Values
 from exports.snapshots import FrozenAnnotation, FrozenCategory
@@ -21,6 +21,7 @@ class Drawing:
 
     shapes: dict[str, list[Shape]] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)  # key -> reason
+    parts: dict[str, list[str]] = field(default_factory=dict)  # key -> parts of its outline that stay here, and why
     kept_here: dict[str, str] = field(default_factory=dict)  # attribute of a category -> why its values do not go
 
     @property
@@ -88,10 +89,26 @@ def _shapes(
         raise _LeftOut("it has no outline, no box and no keypoints")
     occluded = _attributes(record).get(OCCLUDED) is True
     found = [clipped(replace(shape, occluded=occluded) if occluded else shape, frame) for shape in shapes]
-    flaws = [str(flaw) for shape in found for flaw in flaws_of(shape, labels, paper.frames)]
-    if flaws:
-        raise _LeftOut("; ".join(flaws[:3]))
-    return found
+    flaws = [flaws_of(shape, labels, paper.frames) for shape in found]
+    if not any(flaws):
+        return found
+    good = [shape for shape, wrong in zip(found, flaws, strict=True) if not wrong]
+    if not _can_do_without(found, flaws) or not any(shape.type == "polygon" for shape in good):
+        raise _LeftOut("; ".join([str(flaw) for wrong in flaws for flaw in wrong][:3]))
+    # Polygons come first, in the order of the record's parts. Those that were never sent are still there afterwards.
+    drawing.parts[annotation.key] = [
+        f"segmentation[{at}]: {wrong[0].message}" for at, wrong in enumerate(flaws) if wrong
+    ]
+    return good if len(good) > 1 else [replace(good[0], group=0)]
+
+
+def _can_do_without(shapes: Sequence[Shape], flaws: Sequence[Sequence[Flaw]]) -> bool:
+    """Whether only how polygons are drawn is wrong: too few points, or no area."""
+    return all(
+        shape.type == "polygon" and all(flaw.field == "points" for flaw in wrong)
+        for shape, wrong in zip(shapes, flaws, strict=True)
+        if wrong
+    )
 
 
 def _without_empty_keypoints(record: dict[str, Any]) -> dict[str, Any]:

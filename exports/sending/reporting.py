@@ -21,22 +21,24 @@ def result_of(job: ExportJob, snapshot: Snapshot) -> tuple[dict[str, Any], dict[
     )
     left_images = CvatImage.objects.filter(task__job=job).exclude(problem="").count()
     annotations, left_annotations = _left_annotations(tasks, snapshot)
+    parts, left_parts = _left_parts(tasks, snapshot)
     result = {
         "project": job.cvat_project.link if job.cvat_project else "",
         "tasks": [{"number": task.number, "id": task.cvat_id, "link": task.link} for task in tasks if task.cvat_id],
         "images": sum(task.size for task in tasks),
         "annotations": sum(task.sent for task in tasks),
         "shapes": sum(task.shapes for task in tasks),
-        "left_out": {"images": left_images, "annotations": left_annotations},
+        "left_out": {"images": left_images, "annotations": left_annotations, "parts": left_parts},
         "notes": list(dict.fromkeys(task.message for task in tasks if task.message)),
     }
-    if not left_images and not left_annotations:
+    if not left_images and not left_annotations and not left_parts:
         return result, {}
     return result, {
         "images": [
             {"task": number, "image": asset, "name": name, "reason": problem} for number, asset, name, problem in images
         ],
         "annotations": annotations,
+        "parts": parts,
     }
 
 
@@ -57,8 +59,24 @@ def _left_annotations(tasks: list[CvatTask], snapshot: Snapshot) -> tuple[list[d
     return found, count
 
 
+def _left_parts(tasks: list[CvatTask], snapshot: Snapshot) -> tuple[list[dict[str, Any]], int]:
+    """Parts of outlines that stayed here while the others went."""
+    found = [
+        {"task": task.number, "coco_id": item.key, "reason": reason}
+        for task in tasks
+        if task.parts_left_out
+        for item in snapshot.sent(task)
+        for reason in item.parts
+    ]
+    return found[:LISTED], len(found)
+
+
 def store(task: Task, result: dict[str, Any], left_out: dict[str, Any]) -> str:
     """Store the report; its storage key."""
     counts = result["left_out"]
     words = f"{counts['images']:,} images and {counts['annotations']:,} annotations could not go to CVAT."
+    if counts["parts"]:
+        words += (
+            f" {counts['parts']:,} parts of outlines without an area stayed here, the others of their objects went."
+        )
     return reports.store(task, words, left_out)

@@ -160,7 +160,10 @@ class TaskSender:
         self.bench.snapshot.write_sent(
             self.task,
             [
-                *(SentAnnotation(key, tuple(found.shapes[key])) for key in drawing.shapes),
+                *(
+                    SentAnnotation(key, tuple(found.shapes[key]), parts=tuple(drawing.parts.get(key, ())))
+                    for key in drawing.shapes
+                ),
                 *(SentAnnotation(key, left_out=reason) for key, reason in drawing.left_out.items()),
             ],
         )
@@ -172,6 +175,7 @@ class TaskSender:
                 step=Step.SENT,
                 sent=len(drawing.shapes),
                 shapes=len(shapes),
+                parts_left_out=sum(map(len, drawing.parts.values())),
                 message=_notes(drawing, len(found.foreign)),
                 status=self.task.status,
                 stage=self.task.stage,
@@ -303,7 +307,7 @@ class TaskSender:
 
     def _forget_upload(self, **changes: Any) -> None:
         nothing = {"upload_id": "", "rq_id": "", "zip_sha256": "", "zip_bytes": 0, "from_bucket": False}
-        self._save(**nothing, size=0, sent=0, shapes=0, **changes)
+        self._save(**nothing, size=0, sent=0, shapes=0, parts_left_out=0, **changes)
 
     def _progress(self, phase: str, done: int, total: int | None = None) -> None:
         self.bench.claim.progress(phase, done, total, f"Task {self.task.number} of {len(self.bench.subsets)}")
@@ -354,6 +358,8 @@ def _element(shape: Shape) -> tuple[int, tuple[tuple[int, str], ...]]:
 
 def _notes(drawing: Drawing, foreign: int) -> str:
     notes = [f"Values of {name} stay here: {why}." for name, why in drawing.kept_here.items()]
+    if drawing.parts:
+        notes.append(f"Parts of {len(drawing.parts):,} outlines have no area and stay here; the others of them went.")
     if foreign:
         notes.append(f"{foreign:,} shapes that were not sent are in the task already.")
     return " ".join(notes)

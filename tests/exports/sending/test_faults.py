@@ -305,7 +305,7 @@ def test_a_picture_that_would_spoil_the_task_is_left_out_with_its_annotations(
     assert job.status == "succeeded", job.task.message
     assert len(cvat.state.tasks) == 1
     assert set(keys_in(client, tasks_of(job)[0])) == scenes.SENT_OF_TRAIN - {"11", "12"}
-    assert job.task.result["left_out"] == {"images": 1, "annotations": 3}
+    assert job.task.result["left_out"] == {"images": 1, "annotations": 3, "parts": 0}
     with open_report(job.task) as file:
         detail = json.load(file)["detail"]
     assert reason in detail["images"][0]["reason"]
@@ -318,7 +318,7 @@ def test_a_task_without_any_usable_picture_is_not_left_in_cvat(scene, cvat, star
     assert job.status == "succeeded", job.task.message
     assert [task.step for task in tasks_of(job)] == [CvatTask.Step.SENT, CvatTask.Step.EMPTY]
     assert len(cvat.state.tasks) == 1
-    assert job.task.result["left_out"] == {"images": 1, "annotations": 2}
+    assert job.task.result["left_out"] == {"images": 1, "annotations": 2, "parts": 0}
 
 
 def test_a_picture_that_goes_between_two_turns_begins_the_task_anew(scene, cvat, client, start, work):

@@ -118,7 +118,7 @@ def test_what_cannot_go_is_left_out_and_said(scene, cvat, start, work):
     job = work(start(scene, q="split:train"))
 
     assert job.status == "succeeded"
-    assert job.task.result["left_out"] == {"images": 0, "annotations": 1}
+    assert job.task.result["left_out"] == {"images": 0, "annotations": 1, "parts": 0}
     (left,) = report_of(job)["annotations"]
     assert (left["task"], left["coco_id"]) == (1, "17")
     assert "no area" in left["reason"]
