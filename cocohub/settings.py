@@ -528,6 +528,10 @@ UNFOLD = {
         {"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("workplace/icon.svg")},
     ],
     "STYLES": [lambda request: static("workplace/workplace.css")],
+    "SCRIPTS": [
+        lambda request: static("workplace/asking.js"),
+        lambda request: static("workplace/once.js"),
+    ],
     "SIDEBAR": {"navigation": "cocohub.workplace.navigation.sidebar"},
     "DASHBOARD_CALLBACK": "cocohub.workplace.home.dashboard",
 }

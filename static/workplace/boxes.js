@@ -27,12 +27,12 @@
     if (!waiting.length) return;
     for (const tile of waiting) tile.dataset.boxes = "";
     try {
-      const answer = await fetch(`${button.dataset.address}?ids=${waiting.map((tile) => tile.dataset.id).join(",")}`);
-      if (!answer.ok) throw new Error(answer.statusText);
-      const found = (await answer.json()).images;
+      const { images: found } = await window.ccAsk.json(`${button.dataset.address}?ids=${waiting.map((tile) => tile.dataset.id).join(",")}`);
       for (const tile of waiting) if (found[tile.dataset.id]) lay(tile, found[tile.dataset.id]);
-    } catch {
-      for (const tile of waiting) delete tile.dataset.boxes; // the next toggle asks again
+    } catch (error) {
+      for (const tile of waiting) delete tile.dataset.boxes;
+      const fault = document.getElementById("more-fault");
+      window.ccAsk.tell(fault, error, () => { fault.hidden = true; draw(); });
       return;
     }
     draw();

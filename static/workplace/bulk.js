@@ -7,7 +7,6 @@
   const by = (id) => document.getElementById(id);
   const [go, back, told, fault, fields] = ["bulk-go", "bulk-back", "bulk-told", "bulk-fault", "bulk-fields"].map(by);
   const FIRST = { tags: "bulk-add", status: "bulk-status", metadata: "bulk-key", split: "bulk-split", delete: "bulk-delete", relabel: "relabel-from" };
-  const TOAST = "cocohub-toast";
   let foretold = false;
   let action = form.action;
 
@@ -16,6 +15,7 @@
     told.hidden = back.hidden = !second;
     fields.hidden = second;
     go.textContent = second ? go.dataset.do : go.dataset.ask;
+    go.disabled = false;
   }
 
   function open(part, here) {
@@ -40,7 +40,7 @@
     const into = by("relabel-into");
     if (into.options.length) return;
     try {
-      const { categories } = await (await fetch(form.dataset.categories)).json();
+      const { categories } = await window.ccAsk.json(form.dataset.categories);
       const names = new Map();
       for (const { name } of categories) names.set(name, (names.get(name) ?? 0) + 1);
       for (const { id, name, coco_id: number } of categories) {
@@ -49,75 +49,40 @@
         by("relabel-from").add(new Option(text, id));
       }
     } catch (error) {
-      fault.textContent = error.message;
-      fault.hidden = false;
+      window.ccAsk.tell(fault, error, () => { fault.hidden = true; listCategories(); });
     }
-  }
-
-  function done(said) {
-    sessionStorage.setItem(TOAST, JSON.stringify(said));
-    location.reload();
   }
 
   function send(apply) {
     const body = new FormData(form);
     for (const [name, value] of Object.entries(window.ccSelection.fields())) body.set(name, value);
     if (apply) body.set("apply", "1");
-    return post(action, body);
+    return window.ccAsk.post(action, body, apply);
   }
 
-  async function post(address, body) {
-    const answer = await fetch(address, { method: "POST", body, headers: { Accept: "application/json" } });
-    const said = await answer.json();
-    if (!answer.ok) throw new Error([said.message, ...Object.values(said.fieldErrors ?? {}).flat()].join(" "));
-    return said;
-  }
-
+  window.ccDialogs.guard(form);
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
+    if (go.disabled) return;
     fault.hidden = true;
     go.disabled = true;
     try {
       const said = await send(foretold);
       if (foretold) {
-        return done(said);
+        window.ccDialogs.done(said);
+        return;
       }
       told.querySelector("[data-part=text]").textContent = said.text;
-      told.querySelector("[data-part=changes]").replaceChildren(...said.changes.map((line) => {
-        const item = document.createElement("li");
-        item.textContent = line;
-        return item;
-      }));
+      window.ccDialogs.list(told.querySelector("[data-part=changes]"), said.changes);
       step(true);
+      window.ccDialogs.hold(go, told);
     } catch (error) {
-      fault.textContent = error.message;
-      fault.hidden = false;
+      window.ccAsk.tell(fault, error);
+      go.disabled = false;
+      go.focus();
     }
-    go.disabled = false;
-    go.focus();
   });
   back.addEventListener("click", () => step(false));
   document.querySelectorAll("[data-bulk]").forEach((button) => button.addEventListener("click", () => open(button.dataset.bulk)));
   window.ccBulk = open;
-
-  const kept = sessionStorage.getItem(TOAST);
-  if (kept) tell(JSON.parse(kept));
-
-  function tell(said) {
-    sessionStorage.removeItem(TOAST);
-    const toast = by("toast");
-    const undo = by("undo");
-    toast.querySelector("span").textContent = said.text;
-    toast.hidden = false;
-    undo.hidden = !said.undo;
-    undo.onclick = async () => {
-      undo.disabled = true;
-      try {
-        done(await post(said.undo, new FormData(form)));
-      } catch (error) {
-        tell({ text: error.message });
-      }
-    };
-    setTimeout(() => { toast.hidden = true; }, said.undo ? 20000 : 6000);
-  }
 })();

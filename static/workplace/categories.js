@@ -1,7 +1,6 @@
 // The categories' page: colours, finding, the dialogs of changing, merging and deleting.
 "use strict";
 (() => {
-  const TOAST = "cocohub-toast";
   const rows = [...document.querySelectorAll("#categories [data-category]")];
   for (const row of rows) row.querySelector(".cc-swatch").style.setProperty("--c", colorOf(row));
 
@@ -79,62 +78,28 @@
     go.disabled = false;
   }
 
+  window.ccDialogs.guard(fateForm);
   fateForm.addEventListener("submit", async (event) => {
     event.preventDefault();
+    if (go.disabled) return;
     go.disabled = true;
     part("fault").hidden = true;
     const body = new FormData(fateForm);
     if (foretold) body.set("apply", "1");
     try {
-      const said = await post(address, body);
-      if (foretold) return done(said);
+      const said = await window.ccAsk.post(address, body, foretold);
+      if (foretold) {
+        window.ccDialogs.done(said);
+        return;
+      }
       part("text").textContent = said.text;
-      part("changes").replaceChildren(...said.changes.map((line) => {
-        const item = document.createElement("li");
-        item.textContent = line;
-        return item;
-      }));
+      window.ccDialogs.list(part("changes"), said.changes);
       step(true);
-      go.disabled = said.blocked;
-      return undefined;
+      window.ccDialogs.hold(go, part("told"), said.blocked);
     } catch (error) {
-      part("fault").textContent = error.message;
-      part("fault").hidden = false;
+      window.ccAsk.tell(part("fault"), error);
       go.disabled = false;
-      return undefined;
+      go.focus();
     }
   });
-
-  async function post(to, body) {
-    const answer = await fetch(to, { method: "POST", body, headers: { Accept: "application/json" } });
-    const said = await answer.json();
-    if (!answer.ok) throw new Error([said.message, ...Object.values(said.fieldErrors ?? {}).flat()].join(" "));
-    return said;
-  }
-
-  function done(said) {
-    sessionStorage.setItem(TOAST, JSON.stringify(said));
-    location.reload();
-  }
-
-  const kept = sessionStorage.getItem(TOAST);
-  if (kept) tell(JSON.parse(kept));
-
-  function tell(said) {
-    sessionStorage.removeItem(TOAST);
-    const toast = document.getElementById("toast");
-    const undo = document.getElementById("undo");
-    toast.querySelector("span").textContent = said.text;
-    toast.hidden = false;
-    undo.hidden = !said.undo;
-    undo.onclick = async () => {
-      undo.disabled = true;
-      try {
-        done(await post(said.undo, new FormData(fateForm)));
-      } catch (error) {
-        tell({ text: error.message });
-      }
-    };
-    setTimeout(() => { toast.hidden = true; }, said.undo ? 20000 : 6000);
-  }
 })();

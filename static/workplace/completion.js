@@ -65,12 +65,12 @@
     const number = ++asked;
     const cursor = field.selectionStart ?? field.value.length;
     try {
-      const answer = await fetch(`${form.dataset.complete}?${new URLSearchParams({ q: field.value.slice(0, cursor) })}`);
-      if (!answer.ok || number !== asked) return;
-      found = await answer.json();
-      if (number === asked && document.activeElement === field) show();
+      const told = await window.ccAsk.json(`${form.dataset.complete}?${new URLSearchParams({ q: field.value.slice(0, cursor) })}`);
+      if (number !== asked) return;
+      found = told;
+      if (document.activeElement === field) show();
     } catch {
-      close();
+      close(); // one can write without suggestions, and sending the query will say what is wrong
     }
   }
 

@@ -16,17 +16,19 @@
   stage.querySelectorAll("[data-toggle]").forEach((button) => button.addEventListener("click", () => toggle(button)));
 
   await window.ccStage.ready;
-  try {
-    const answer = await fetch(stage.dataset.objects, { headers: { Accept: "application/json" } });
-    if (!answer.ok) throw new Error(answer.statusText);
-    ({ objects } = await answer.json());
-  } catch {
-    list.textContent = list.dataset.failed;
-    return;
+  await load();
+
+  async function load() {
+    try {
+      ({ objects } = await window.ccAsk.json(stage.dataset.objects));
+    } catch (error) {
+      window.ccAsk.tell(list, error, load);
+      return;
+    }
+    list.textContent = objects.length ? "" : list.dataset.empty;
+    paint();
+    listAll();
   }
-  if (!objects.length) list.textContent = list.dataset.empty;
-  paint();
-  listAll();
 
   function paint() {
     const { width, height } = window.ccStage.size();

@@ -23,24 +23,27 @@
   }
   document.addEventListener("keydown", keys);
 
-  async function facets() {
+  function facets() {
     const box = document.getElementById("facets");
     const button = document.getElementById("show-facets");
     button.addEventListener("click", () => button.setAttribute("aria-expanded", String(box.classList.toggle("cc-open"))));
-    try {
-      const answer = await fetch(box.dataset.address);
-      if (answer.ok) box.innerHTML = await answer.text(); // made and escaped by our own template
-      else box.textContent = (await answer.json()).message;
-    } catch {
-      box.textContent = "";
+    load();
+
+    async function load() {
+      try {
+        box.innerHTML = await window.ccAsk.text(box.dataset.address); // made and escaped by our own template
+      } catch (error) {
+        window.ccAsk.tell(box, error, load);
+      }
+      box.setAttribute("aria-busy", "false");
     }
-    box.setAttribute("aria-busy", "false");
   }
 
   function paging() {
     const images = document.getElementById("images");
     const more = document.getElementById("more");
     if (!images) return;
+    const fault = document.getElementById("more-fault");
     let loading = false;
 
     async function load() {
@@ -49,15 +52,17 @@
       loading = true;
       more.disabled = true;
       try {
-        const answer = await fetch(`${browse.dataset.more}&${new URLSearchParams({ cursor: mark.dataset.cursor })}`);
-        if (!answer.ok) throw new Error(answer.statusText);
-        const text = await answer.text();
+        const text = await window.ccAsk.text(`${browse.dataset.more}&${new URLSearchParams({ cursor: mark.dataset.cursor })}`);
         mark.remove();
+        fault.hidden = true;
         images.insertAdjacentHTML("beforeend", text);
         images.querySelectorAll("[data-id][tabindex='0']").forEach((item, place) => { if (place) item.tabIndex = -1; });
         more.hidden = !images.querySelector("[data-cursor]");
         window.ccSelection?.paint();
         window.ccBoxes?.draw();
+      } catch (error) {
+        more.hidden = true;
+        window.ccAsk.tell(fault, error, () => { fault.hidden = true; more.hidden = false; load(); });
       } finally {
         loading = false;
         more.disabled = false;

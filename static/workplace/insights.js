@@ -32,13 +32,13 @@
     const place = document.getElementById("predictions");
     const wanted = source.value;
     try {
-      const answer = await fetch(`${place.dataset.address}?${new URLSearchParams({ source: wanted, q: place.dataset.query })}`);
+      const answer = await window.ccAsk.ask(`${place.dataset.address}?${new URLSearchParams({ source: wanted, q: place.dataset.query })}`);
+      const text = await answer.text();
       if (source.value !== wanted) return;
-      if (answer.ok) place.innerHTML = await answer.text(); // made and escaped by our own templates
-      else place.textContent = (await answer.json()).message;
+      place.innerHTML = text; // made and escaped by our own templates
       if (answer.headers.get("X-Waiting") && times < MOST) setTimeout(() => { if (source.value === wanted) judge(times + 1); }, PAUSE);
-    } catch {
-      place.textContent = box?.dataset.failed ?? "";
+    } catch (error) {
+      if (source.value === wanted) window.ccAsk.tell(place, error, () => judge(0));
     }
     place.setAttribute("aria-busy", "false");
   }
@@ -55,18 +55,15 @@
 
   async function load() {
     try {
-      const answer = await fetch(box.dataset.address, { headers: { Accept: "text/html" } });
-      if (!answer.ok) {
-        box.textContent = (await answer.json()).message;
-      } else {
-        const kept = openOnes();
-        box.innerHTML = await answer.text(); // made and escaped by our own templates
-        kept.forEach((key) => { const found = box.querySelector(`${key} .cc-more-bars`); if (found) found.open = true; });
-        if (!asked && location.hash) document.getElementById(location.hash.slice(1))?.scrollIntoView();
-        if (answer.headers.get("X-Waiting") && ++asked < MOST) setTimeout(load, PAUSE);
-      }
-    } catch {
-      box.textContent = box.dataset.failed;
+      const answer = await window.ccAsk.ask(box.dataset.address, { headers: { Accept: "text/html" } });
+      const text = await answer.text();
+      const kept = openOnes();
+      box.innerHTML = text; // made and escaped by our own templates
+      kept.forEach((key) => { const found = box.querySelector(`${key} .cc-more-bars`); if (found) found.open = true; });
+      if (!asked && location.hash) document.getElementById(location.hash.slice(1))?.scrollIntoView();
+      if (answer.headers.get("X-Waiting") && ++asked < MOST) setTimeout(load, PAUSE);
+    } catch (error) {
+      window.ccAsk.tell(box, error, load);
     }
     box.setAttribute("aria-busy", "false");
   }

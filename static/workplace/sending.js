@@ -8,11 +8,7 @@
     const { all, q, ids } = window.ccSelection.fields();
     const keys = (ids ?? "").split(",").filter(Boolean);
     if (!all && keys.length > MOST) {
-      const toast = document.getElementById("toast");
-      toast.querySelector("span").textContent = button.dataset.many;
-      document.getElementById("undo").hidden = true;
-      toast.hidden = false;
-      setTimeout(() => { toast.hidden = true; }, 6000);
+      window.ccDialogs.say({ text: button.dataset.many });
       return;
     }
     const query = all ? q : keys.length === 1 ? `id:${keys[0]}` : `id:(${keys.join(" OR ")})`;

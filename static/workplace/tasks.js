@@ -2,8 +2,15 @@
 "use strict";
 (() => {
   const PAUSE = 1500;
+  const PATIENCE = 4; // answers that may be lost before it is told
   const box = document.querySelector("[data-tasks]");
   if (!box) return;
+  const note = document.createElement("div");
+  note.className = "cc-note cc-note-warn cc-small mt-2";
+  note.setAttribute("role", "status");
+  note.hidden = true;
+  box.append(note);
+  let lost = 0;
 
   const rows = () => [...box.querySelectorAll("[data-task]:not([data-finished])")];
 
@@ -24,12 +31,15 @@
     if (!document.hidden) {
       const query = new URLSearchParams(waiting.map((row) => ["id", row.dataset.task]));
       try {
-        const answer = await fetch(`${box.dataset.tasks}?${query}`, { headers: { Accept: "application/json" } });
-        const { tasks } = await answer.json();
+        const { tasks } = await window.ccAsk.json(`${box.dataset.tasks}?${query}`);
+        lost = 0;
+        note.hidden = true;
         for (const task of tasks) show(waiting.find((row) => row.dataset.task === task.id), task);
         if ("reload" in box.dataset && !rows().length) return void location.reload();
-      } catch {
-        // The server or the network is away for a moment: ask again.
+      } catch (error) {
+        // The server or the network may be away for a moment: ask again, and say so once it lasts.
+        if (error.ended || ++lost >= PATIENCE) window.ccAsk.tell(note, error);
+        if (error.ended) return;
       }
     }
     setTimeout(ask, PAUSE);

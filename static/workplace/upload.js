@@ -84,13 +84,12 @@
 
   async function ask(address, body, headers = {}) {
     const token = form.elements.csrfmiddlewaretoken.value;
-    const answer = await fetch(address, { method: "POST", body, headers: { Accept: "application/json", "X-CSRFToken": token, ...headers } });
-    let said;
-    try { said = await answer.json(); } catch { throw new Error(form.dataset.lost); }
-    if (answer.ok) return said;
-    const error = new Refused([said.message, ...Object.values(said.fieldErrors ?? {}).flat()].filter(Boolean).join(" "));
-    error.offset = said.detail?.offset;
-    throw error;
+    try {
+      return await window.ccAsk.json(address, { method: "POST", body, headers: { "X-CSRFToken": token, ...headers } });
+    } catch (error) {
+      if (!error.status || error.status >= 500) throw error; // may be better at the next try
+      throw Object.assign(new Refused(error.message), { offset: error.detail?.offset, ended: error.ended });
+    }
   }
 
   async function send(file, name, tell) {
@@ -170,8 +169,7 @@
       if (!found.hidden && Object.keys(splits).length && !form.elements.split.value.trim()) body.set("splits", JSON.stringify(splits));
       then(await ask(address, body));
     } catch (error) {
-      fault.textContent = error instanceof Refused ? error.message : form.dataset.lost;
-      fault.hidden = false;
+      window.ccAsk.tell(fault, error instanceof Refused || error instanceof window.ccAsk.Fault ? error : { message: form.dataset.lost });
     }
     progress.hidden = true;
     for (const button of buttons) button.disabled = false;

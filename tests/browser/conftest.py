@@ -11,7 +11,7 @@ import pytest
 from django.conf import settings as django_settings
 from django.core.management import call_command
 from django.test import Client
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 from playwright.sync_api import Error as PlaywrightError
 
 from accounts.models import User
@@ -71,8 +71,23 @@ def curator(street) -> User:
 @pytest.fixture
 def open_as(browser, live_server) -> Iterator[Callable[..., Page]]:
     """`open_as(user, address, **context)` is a page of a browser in which the user has logged in."""
+    yield from pages(browser, live_server.url)
+
+
+@pytest.fixture
+def open_quietly(browser, live_server) -> Iterator[Callable[..., Page]]:
+    """As `open_as`, where answers of 4xx and 5xx, and lost ones, are what the test is about: Chrome tells of each."""
+    yield from pages(browser, live_server.url, expected="Failed to load resource")
+
+
+def pages(browser: Browser, url: str, expected: str | None = None) -> Iterator[Callable[..., Page]]:
+    """Opens pages; afterwards no fault may have been told but those that begin with `expected`."""
     faults: list[str] = []
     contexts = []
+
+    def said(message: ConsoleMessage) -> None:
+        if message.type == "error" and (expected is None or not message.text.startswith(expected)):
+            faults.append(message.text)
 
     def open_page(user: User, address: str, **options) -> Page:
         client = Client()
@@ -80,14 +95,14 @@ def open_as(browser, live_server) -> Iterator[Callable[..., Page]]:
         cookie = client.cookies[django_settings.SESSION_COOKIE_NAME].value
         context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, "locale": "en-US", **options})
         context.add_init_script(WATCH)
-        context.add_cookies([{"name": django_settings.SESSION_COOKIE_NAME, "value": cookie, "url": live_server.url}])
+        context.add_cookies([{"name": django_settings.SESSION_COOKIE_NAME, "value": cookie, "url": url}])
         context.set_default_timeout(15_000)
         contexts.append(context)
         page = context.new_page()
         page.on("pageerror", lambda error: faults.append(str(error)))
-        page.on("console", lambda said: faults.append(said.text) if said.type == "error" else None)
+        page.on("console", said)
         page.on("dialog", lambda dialog: (faults.append(f"dialog: {dialog.message}"), dialog.dismiss()))
-        page.goto(live_server.url + address)
+        page.goto(url + address)
         return page
 
     yield open_page

@@ -104,7 +104,7 @@ def test_the_keyboard_does_it_all(grid, street):
     expect(grid.locator("#bulk-add")).to_be_focused()
     grid.keyboard.type("quick")
     grid.keyboard.press("Enter")
-    expect(grid.locator("#bulk-told")).to_be_visible()
+    expect(grid.locator("#bulk-go")).to_be_focused()
     grid.keyboard.press("Enter")
     expect(grid.locator("#toast")).to_contain_text("2 images changed.")
     tagged = list(ImageAsset.objects.filter(tags=["quick"]).values_list("pk", flat=True))
