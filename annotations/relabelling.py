@@ -45,6 +45,7 @@ class Effect:
     """What a merge or a deletion of categories does, or would do."""
 
     annotations: int = 0
+    images: int | None = None  # that have one of these annotations; counted for a dry run alone
     categories: list[dict[str, Any]] = field(default_factory=list)  # that go: id, coco_id, name, annotations
     documents: int = 0  # COCO documents whose list of categories changes
     clashes: list[Clash] = field(default_factory=list)
@@ -60,6 +61,7 @@ class Effect:
         """For JSON."""
         return {
             "annotations": self.annotations,
+            "images": self.images,
             "categories": self.categories,
             "documents": self.documents,
             "clashes": [asdict(clash) for clash in self.clashes],
@@ -136,7 +138,7 @@ def merge_categories(
     with transaction.atomic():
         if not dry_run:
             list(Category.objects.select_for_update().filter(pk__in=[*going, into.pk]).order_by("pk"))
-        effect = _effect(project, going)
+        effect = _effect(project, going, images=dry_run)
         places = categories.places(going)
         effect.clashes = categories.clashes(project, into.coco_id, into.name, places, [*going, into.pk])
         if not dry_run:
@@ -170,7 +172,7 @@ def delete_category(
     with transaction.atomic():
         if not dry_run:
             categories.hold(category, version)
-        effect = _effect(project, [category.pk])
+        effect = _effect(project, [category.pk], images=dry_run)
         if dry_run:
             return effect
         if effect.annotations and annotations == "refuse":
@@ -191,7 +193,7 @@ def _begin(edit: BulkEdit, effect: Effect) -> None:
     effect.edit = edit
 
 
-def _effect(project: Project, going: Sequence[int]) -> Effect:
+def _effect(project: Project, going: Sequence[int], *, images: bool) -> Effect:
     effect = Effect(documents=DocumentCategory.objects.filter(category__in=going).values("document").distinct().count())
     counted = Annotation.objects.filter(project=project, category=OuterRef("pk")).order_by().values("category")
     number = Coalesce(Subquery(counted.values(number=Count("pk"))), 0)
@@ -199,4 +201,7 @@ def _effect(project: Project, going: Sequence[int]) -> Effect:
         effect.annotations += category.number
         said = {"id": category.pk, "coco_id": category.coco_id, "name": category.name, "annotations": category.number}
         effect.categories.append(said)
+    if images:
+        held = Annotation.objects.filter(project=project, category__in=going).order_by()
+        effect.images = held.aggregate(number=Count("image", distinct=True))["number"]
     return effect

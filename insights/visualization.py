@@ -1,5 +1,6 @@
 """How a saved view is drawn: {"metric", "chart", "options"}, checked before it is kept."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -28,6 +29,13 @@ OPTIONS: dict[str, str] = {
 }
 MAX_LIMIT = 200
 KEYS = ("metric", "chart", "options")
+# How the images of a view's query are looked at, beside the query itself; `sort` is one of the images' page.
+LOOKS: dict[str, re.Pattern[str]] = {
+    "sort": re.compile("-?[a-z_]{1,20}"),
+    "view": re.compile("grid|table"),
+    "size": re.compile("[sml]"),
+    "boxes": re.compile("1"),
+}
 
 Faults = dict[str, list[str]]
 
@@ -55,12 +63,16 @@ def checked(visualization: Any) -> dict[str, Any]:
 
 
 def checked_query(project: Project, value: Any) -> dict[str, str]:
-    """The view's query, `{"q": text}`. Raises ServiceError if it is none, or names what the project does not have.
+    """The view's query, `{"q": text}` and LOOKS. ServiceError if it is none, or names what the project does not have.
 
     The query language itself takes an unknown category for one that nothing is of; in a view that is kept it is a slip.
     """
-    if not isinstance(value, Mapping) or set(value) - {"q"} or not isinstance(value.get("q", ""), str):
+    if not isinstance(value, Mapping) or set(value) - {"q", *LOOKS} or not isinstance(value.get("q", ""), str):
         raise _refused({"query": ['Expected an object such as {"q": "tag:car width>1024"}.']})
+    look = {name: value[name] for name in LOOKS if name in value}
+    for name, found in look.items():
+        if not isinstance(found, str) or not LOOKS[name].fullmatch(found):
+            raise _refused({f"query.{name}": [f"Found {_shown(found)}; expected what fits {LOOKS[name].pattern}."]})
     text = value.get("q", "")
     try:
         tree = query.parse(text)
@@ -73,7 +85,7 @@ def checked_query(project: Project, value: Any) -> dict[str, str]:
             hint = did_you_mean(foreign[0], known)
             text = f"This project has no category {foreign[0]!r}{': ' + hint if hint else ''}."
             raise _refused({"query.q": [text]})
-    return {"q": text}
+    return {"q": value.get("q", ""), **look}
 
 
 def find_metric(name: str) -> Metric | None:

@@ -127,6 +127,9 @@ class EffectSerializer(serializers.Serializer):
     """What a merge or a deletion of categories does, or would do."""
 
     annotations = serializers.IntegerField()
+    images = serializers.IntegerField(
+        allow_null=True, help_text="Images that have one of these annotations; counted for a dry run alone."
+    )
     categories = GoingSerializer(many=True)
     documents = serializers.IntegerField(help_text="COCO documents whose list of categories changes.")
     clashes = ClashSerializer(many=True, help_text="What stands in the way.")

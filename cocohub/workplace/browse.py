@@ -1,6 +1,7 @@
 """A project's images: grid or table, the query above them, facets beside them, bulk changes below."""
 
 from typing import Any
+from urllib.parse import urlencode
 
 from django.db.models import QuerySet
 from django.http import HttpRequest, JsonResponse
@@ -19,6 +20,7 @@ from cocohub.workplace import choosing, paging
 from cocohub.workplace.choosing import Fault, address, images_of, query_of
 from cocohub.workplace.pages import in_project, show
 from insights.models import InsightView
+from insights.visualization import LOOKS
 from projects.models import Project
 
 SIZES = ("s", "m", "l")
@@ -49,6 +51,7 @@ def images(request: HttpRequest, project: Project) -> HttpResponseBase:
         "size": request.GET.get("size") if request.GET.get("size") in SIZES else "m",
         "sizes": SIZES,
         "state": address(request),
+        "cleared": address(request, q=""),
         "grid_address": address(request, view=""),
         "table_address": address(request, view="table"),
         "examples": EXAMPLES,
@@ -69,10 +72,13 @@ def images(request: HttpRequest, project: Project) -> HttpResponseBase:
     return show(request, "workplace/images.html", project, "images", **context)
 
 
-def _views(request: HttpRequest, project: Project) -> list[InsightView]:
-    """Saved views that have a query, the pinned ones first."""
+def _views(request: HttpRequest, project: Project) -> list[Any]:
+    """Saved views that have a query, the pinned ones first; `address` has the page's parameters of each."""
     rows = InsightView.objects.visible_to(request.user).filter(project=project).exclude(query__q="")
-    return list(rows.filter(query__has_key="q").order_by("-pinned", "name", "id").only("name", "query")[:VIEWS])
+    found = list(rows.filter(query__has_key="q").order_by("-pinned", "name", "id").only("name", "query")[:VIEWS])
+    for view in found:
+        view.address = urlencode({name: view.query[name] for name in ("q", *LOOKS) if view.query.get(name)})
+    return found
 
 
 @in_project(as_json=True)

@@ -1,5 +1,7 @@
 """Changes to many images at once: first the number is told, then it is done, and it can be undone."""
 
+import json
+import re
 from typing import Any
 
 import orjson
@@ -26,6 +28,7 @@ from projects.models import Project, Role
 
 MOST_IDS = 10_000
 ID_DIGITS = 18
+NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 
 
 @in_project(Role.CURATOR, as_json=True)
@@ -40,7 +43,7 @@ def bulk(request: HttpRequest, project: Project) -> HttpResponseBase:
         with query.statement_timeout():
             number, exact = count(selection.images(project))
         return JsonResponse(
-            {"count": number, "exact": exact, "text": _foretold(number, exact), "changes": told(change)}
+            {"count": number, "exact": exact, "text": _foretold(change, number, exact), "changes": told(change)}
         )
     edit = bulk_edits.start(
         user=admin_user(request), project=project, selection=selection, change=change, key=request.POST.get("key", "")
@@ -94,24 +97,51 @@ def change_of(request: HttpRequest) -> Change:
 def typed_value(text: str) -> Any:
     """What was typed, as JSON where it is a number, a truth value, a list or an object; None for nothing.
 
-    Raises ServiceError for what begins like JSON and is none: it would be kept as text that no query finds.
+    A number that would be written otherwise (5.10, 1e3, one of twenty digits) stays the text it is. Raises ServiceError
+    for what begins like JSON and is none, as it would be kept as text that no query finds; and for a list or an object
+    with such a number in it.
     """
     text = text.strip()
     if not text:
         return None
     try:
-        return orjson.loads(text)
+        value = orjson.loads(text)
     except orjson.JSONDecodeError as error:
         if text[0] in '{["':
             raise ServiceError(_("The value begins like JSON and is none: %(why)s") % {"why": error}) from error
         return text
+    if other := _written_otherwise(text):
+        if text[0] not in "{[":
+            return text
+        found, kept = other
+        told = _("The number %(number)s would be kept as %(kept)s. Write it so, or in quotes.")
+        raise ServiceError(told % {"number": found, "kept": kept})
+    return value
+
+
+def is_number_as_text(value: Any) -> bool:
+    """Whether what was typed is a number that stayed text."""
+    return isinstance(value, str) and NUMBER.fullmatch(value) is not None
+
+
+def _written_otherwise(text: str) -> tuple[str, str] | None:
+    """The first number in JSON whose digits would not come out again as they stand, and how it would come out."""
+    found: list[tuple[str, str]] = []
+
+    def look(number: str) -> None:
+        kept = orjson.dumps(orjson.loads(number)).decode()
+        if kept != number:
+            found.append((number, kept))
+
+    json.loads(text, parse_float=look, parse_int=look)
+    return found[0] if found else None
 
 
 def told(change: Change) -> list[str]:
     """The change in words."""
     edit, lines = change.edit, []
     if change.delete:
-        lines.append(_("They are deleted with their annotations."))
+        lines.append(_("Their annotations are deleted with them."))
     if edit.add_tags:
         lines.append(_("Add: %(tags)s") % {"tags": ", ".join(edit.add_tags)})
     if edit.remove_tags:
@@ -125,14 +155,25 @@ def told(change: Change) -> list[str]:
             lines.append(_("Remove metadata %(key)s") % {"key": key})
         else:
             shown = value if isinstance(value, str) else orjson.dumps(value).decode()
-            lines.append(_("Metadata %(key)s = %(value)s") % {"key": key, "value": shown})
+            line = _("Metadata %(key)s = %(value)s") % {"key": key, "value": shown}
+            lines.append(f"{line} {kept_as_text()}" if is_number_as_text(value) else line)
     return lines
 
 
-def _foretold(number: int, exact: bool) -> str:
-    if not exact:
+def kept_as_text() -> str:
+    """Said of a number that stays text."""
+    return _("(kept as text, so that no digit is lost)")
+
+
+def _foretold(change: Change, number: int, exact: bool) -> str:
+    if change.delete:
+        if not exact:
+            return _("About %(count)s images will be deleted.") % {"count": f"{number:,}"}
+        text = ngettext("%(count)s image will be deleted.", "%(count)s images will be deleted.", number)
+    elif not exact:
         return _("This will be done to about %(count)s images.") % {"count": f"{number:,}"}
-    text = ngettext("This will be done to %(count)s image.", "This will be done to %(count)s images.", number)
+    else:
+        text = ngettext("This will be done to %(count)s image.", "This will be done to %(count)s images.", number)
     return text % {"count": f"{number:,}"}
 
 
@@ -142,17 +183,49 @@ def answer(edit: BulkEdit) -> dict[str, Any]:
         return {"text": _("It goes on in the background; the home page shows how far it is."), "undo": ""}
     changed = sum(edit.batches.values_list("changed", flat=True))
     undone = edit.action == BulkEdit.Action.UNDO
-    if labels.is_about_annotations(edit):
-        text = _of_annotations(changed, undone=undone)
-    elif undone:
-        text = ngettext("%(count)s image put back.", "%(count)s images put back.", changed)
-    else:
-        text = ngettext("%(count)s image changed.", "%(count)s images changed.", changed)
+    text = _of_annotations(edit, changed) if labels.is_about_annotations(edit) else _of_images(edit, changed)
     way_back = reverse("workplace:undo", args=[edit.project_id, edit.pk]) if changed and not undone else ""
     return {"text": text % {"count": f"{changed:,}"}, "changed": changed, "undo": way_back}
 
 
-def _of_annotations(changed: int, *, undone: bool) -> str:
-    if undone:
-        return ngettext("%(count)s object put back.", "%(count)s objects put back.", changed)
-    return ngettext("%(count)s object changed.", "%(count)s objects changed.", changed)
+def _of_images(edit: BulkEdit, changed: int) -> str:
+    """What has happened to images, in the word that fits."""
+    if edit.action == BulkEdit.Action.UNDO:
+        return ngettext("%(count)s image put back.", "%(count)s images put back.", changed)
+    if edit.action == BulkEdit.Action.DELETE:
+        return ngettext("%(count)s image deleted.", "%(count)s images deleted.", changed)
+    match sorted(edit.change):
+        case ["add_tags"]:
+            return ngettext("%(count)s image tagged.", "%(count)s images tagged.", changed)
+        case ["remove_tags"]:
+            return ngettext("Tags taken from %(count)s image.", "Tags taken from %(count)s images.", changed)
+        case ["status"]:
+            return ngettext("%(count)s image has the status now.", "%(count)s images have the status now.", changed)
+        case ["split"]:
+            return ngettext("%(count)s image moved to the split.", "%(count)s images moved to the split.", changed)
+        case ["metadata"]:
+            return ngettext("Metadata of %(count)s image changed.", "Metadata of %(count)s images changed.", changed)
+    return ngettext("%(count)s image changed.", "%(count)s images changed.", changed)
+
+
+def _of_annotations(edit: BulkEdit, changed: int) -> str:
+    match edit.action:
+        case BulkEdit.Action.UNDO:
+            return ngettext("%(count)s object put back.", "%(count)s objects put back.", changed)
+        case BulkEdit.Action.RELABEL:
+            return ngettext("%(count)s object relabelled.", "%(count)s objects relabelled.", changed)
+        case BulkEdit.Action.MERGE:
+            return ngettext(
+                "Merged: %(count)s annotation has the category now.",
+                "Merged: %(count)s annotations have the category now.",
+                changed,
+            )
+    if edit.change.get("annotations") == labels.DELETE:
+        return ngettext(
+            "Category deleted, with %(count)s annotation.", "Category deleted, with %(count)s annotations.", changed
+        )
+    return ngettext(
+        "Category deleted; %(count)s annotation is kept without one.",
+        "Category deleted; %(count)s annotations are kept without one.",
+        changed,
+    )

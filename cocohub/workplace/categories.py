@@ -108,6 +108,8 @@ def edit_category(request: HttpRequest, project: Project, category_pk: int) -> H
 def merge(request: HttpRequest, project: Project) -> HttpResponseBase:
     """Make the categories `ids` one with `into`; without `apply` only tell what would become of what."""
     words = [word for word in request.POST.get("ids", "").split(",") if word][: MOST_MERGED + 1]
+    if not request.POST.get("into"):
+        raise ServiceError(_("Choose which of the categories stays."))
     if len(words) > MOST_MERGED:
         raise ServiceError(_("At most %(most)d categories are merged at once.") % {"most": MOST_MERGED})
     into = find_category(project, request.POST.get("into", ""))
@@ -148,7 +150,11 @@ def delete_category(request: HttpRequest, project: Project, category_pk: int) ->
 
 
 def _foretold(effect: relabelling.Effect, text: str, gone: str) -> dict[str, Any]:
-    lines = [f"{gone} " + ", ".join(f"{row['name']} ({row['annotations']:,})" for row in effect.categories)]
+    lines = []
+    if effect.images:
+        images = ngettext("On %(count)s image.", "On %(count)s images.", effect.images)
+        lines.append(images % {"count": f"{effect.images:,}"})
+    lines.append(f"{gone} " + ", ".join(f"{row['name']} ({row['annotations']:,})" for row in effect.categories))
     if effect.documents:
         lines.append(
             ngettext(

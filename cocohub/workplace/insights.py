@@ -23,7 +23,7 @@ from insights.api import pictures
 from insights.metrics import METRICS
 from insights.models import InsightView
 from insights.reading import Reading
-from insights.visualization import CHARTS
+from insights.visualization import CHARTS, LOOKS
 from projects.admin_base import admin_user
 from projects.models import Project, Role
 
@@ -214,7 +214,7 @@ def save_view(request: HttpRequest, project: Project) -> HttpResponseBase:
             user=admin_user(request),
             project=project,
             name=given.get("name", ""),
-            query={"q": given.get("q", "").strip()},
+            query={"q": given.get("q", "").strip()} | {name: given[name] for name in LOOKS if given.get(name)},
             visualization={"metric": metric, **({"chart": given["chart"]} if given.get("chart") else {})},
             shared=bool(given.get("shared")),
         )
@@ -244,8 +244,10 @@ def change_view(request: HttpRequest, project: Project, view_pk: int, what: str)
 
 
 def _back(request: HttpRequest, project: Project) -> str:
-    """The page of insights or of images, with the query that it had."""
+    """The page of insights or of images, with the query that it had and how it was looked at."""
     pages = {"images": "workplace:images", "insights": "workplace:insights"}
     page = reverse(pages.get(request.POST.get("back", ""), "workplace:insights"), args=[project.pk])
     text = re.sub(r"[\x00-\x1f]", "", request.POST.get("back_q", request.POST.get("q", ""))).strip()
-    return f"{page}?{urlencode({'q': text})}" if text else page
+    look = {name: request.POST[name] for name in LOOKS if request.POST.get(name)}
+    kept = {name: value for name, value in {"q": text, **look}.items() if value}
+    return f"{page}?{urlencode(kept)}" if kept else page

@@ -19,7 +19,7 @@ from assets.admin import merge_patch_between, split_tags
 from assets.models import ImageAsset
 from assets.services import REVIEW, Edit
 from cocohub.workplace import paging
-from cocohub.workplace.bulk import typed_value
+from cocohub.workplace.bulk import is_number_as_text, kept_as_text, typed_value
 from cocohub.workplace.choosing import address, images_of, query_of
 from cocohub.workplace.pages import in_project, show
 from exports.models import CvatImage, CvatRemark
@@ -28,6 +28,7 @@ from projects.models import AuditLog, Project, Role
 
 MOST_OBJECTS = 2_000  # drawn on one image
 FRAMES = 5  # in CVAT
+VERSION_DIGITS = 10
 REMARKS = 20  # of reviewers there
 HISTORY, HISTORY_LOOKED_AT = 20, 2_000  # audit lines
 # Formats that browsers show; of others there is only the thumbnail.
@@ -102,22 +103,19 @@ def objects(request: HttpRequest, project: Project, image_pk: int) -> HttpRespon
 def edit(request: HttpRequest, project: Project, image_pk: int) -> HttpResponseBase:
     """Change tags, status or metadata, and show the page again.
 
-    The forms of status and metadata carry the version they were made from, and are refused once it is stale. Those of
-    tags need none: they add or remove single tags, and so undo nothing that somebody else did meanwhile.
+    The forms of status and metadata carry the version they were made from, and are refused without one or once it is
+    stale. Those of tags need none: they add or remove single tags, and undo nothing that somebody else did meanwhile.
     """
     asset = find_image(project, image_pk)
     back = f"{reverse('workplace:image', args=[project.pk, image_pk])}?{address(request)}"
     try:
         wanted = _edit_of(request, asset)
         if wanted is not None and wanted.as_dict():
-            version = request.POST.get("version", "")
             services.update_asset(
-                user=admin_user(request),
-                asset=asset,
-                edit=wanted,
-                version=int(version) if version.isdecimal() and len(version) < 10 else None,
+                user=admin_user(request), asset=asset, edit=wanted, version=_version_for(wanted, request)
             )
-            messages.success(request, _("Saved."))
+            kept = any(is_number_as_text(value) for value in (wanted.metadata or {}).values())
+            messages.success(request, f"{_('Saved.')} {kept_as_text()}" if kept else _("Saved."))
     except StaleEdit:
         messages.error(
             request,
@@ -127,6 +125,16 @@ def edit(request: HttpRequest, project: Project, image_pk: int) -> HttpResponseB
         told = [text for texts in refusal.fields.values() for text in texts] or [refusal.message]
         messages.error(request, " ".join(told))
     return HttpResponseRedirect(back)
+
+
+def _version_for(wanted: Edit, request: HttpRequest) -> int | None:
+    """The version that the form was made from; None where none is needed. Raises StaleEdit where it is missing."""
+    if wanted.status is None and wanted.metadata is None:
+        return None
+    version = request.POST.get("version", "")
+    if not (version.isascii() and version.isdecimal() and len(version) < VERSION_DIGITS):
+        raise StaleEdit("The form says not which version of the image it was made from.")
+    return int(version)
 
 
 def _edit_of(request: HttpRequest, asset: ImageAsset) -> Edit | None:

@@ -9,10 +9,19 @@ from rest_framework import serializers
 from insights.metrics import METRICS, Figures, Metric, schema
 from insights.models import InsightView
 from insights.predictions.figures import Evaluation
-from insights.visualization import CHARTS, OPTIONS
+from insights.visualization import CHARTS, LOOKS, OPTIONS
 
 _ANY_FIGURES = {"oneOf": resolve_type_hint(Figures)["oneOf"], "nullable": True}
-QUERY = {"type": "object", "properties": {"q": {"type": "string"}}, "example": {"q": "tag:car width>1024"}}
+QUERY = {
+    "type": "object",
+    "properties": {
+        "q": {"type": "string"},
+        **{name: {"type": "string", "pattern": f"^({pattern.pattern})$"} for name, pattern in LOOKS.items()},
+    },
+    "additionalProperties": False,
+    "description": "Which images, and how the page of images shows them: its order, grid or table, sizes, boxes.",
+    "example": {"q": "tag:car width>1024"},
+}
 VISUALIZATION = {
     "type": "object",
     "required": ["metric"],

@@ -64,7 +64,10 @@
     for (const each of fate.querySelectorAll("[data-only]")) each.hidden = each.dataset.only !== kind;
     fateForm.elements.ids.value = chosen.map((row) => row.dataset.category).join(",");
     part("names").textContent = chosen.map((row) => row.dataset.name).join(", ");
-    fateForm.elements.into.replaceChildren(...chosen.map((row) => new Option(row.dataset.name, row.dataset.category)));
+    // Which one stays is chosen, never taken for granted; what each has is said beside its name.
+    const { into } = fateForm.elements;
+    into.required = kind === "merge";
+    into.replaceChildren(new Option(into.dataset.none, ""), ...chosen.map((row) => new Option(`${row.dataset.name} (${row.dataset.counts})`, row.dataset.category)));
     part("fault").hidden = true;
     step(false);
     fate.showModal();

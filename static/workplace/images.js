@@ -82,8 +82,10 @@
           each.setAttribute("aria-pressed", String(each === button));
         }
         history.replaceState(null, "", address({ size: button.dataset.size }));
-        const hidden = document.querySelector("#sorting input[name=size]");
-        if (hidden) hidden.value = button.dataset.size;
+        for (const field of document.querySelectorAll("input[type=hidden][name=size]")) {
+          field.value = button.dataset.size;
+          field.disabled = button.dataset.size === "m";
+        }
       });
     }
   }

@@ -131,7 +131,7 @@ def test_objects_are_relabelled_after_the_number_was_told(open_as, curator, stre
     page.locator("#bulk-go").click()
     expect(page.locator("#bulk-told")).to_contain_text(f"{buses} objects will become “truck”.")
     page.locator("#bulk-go").click()
-    expect(page.locator("#toast")).to_contain_text(f"{buses} objects changed.")
+    expect(page.locator("#toast")).to_contain_text(f"{buses} objects relabelled.")
     assert not Annotation.objects.filter(project=street, category__name="bus").exists()
     page.locator("#undo").click()
     expect(page.locator("#toast")).to_contain_text(f"{buses} objects put back.")

@@ -184,6 +184,8 @@ def test_tags_status_and_metadata_are_edited_in_place(by_curator, images, work):
         {"add_tags": "one, two"}, {"remove_tag": "one"}, {"status": "approved"}, {"meta_key": "n", "meta_value": "[1]"},
         {"remove_key": "color"},
     ):  # fmt: skip
+        image.refresh_from_db()
+        form["version"] = image.version
         assert by_curator.post(f"{edit}?q=tag:x", form)["Location"] == f"{edit.removesuffix('/edit')}?q=tag%3Ax"
     image.refresh_from_db()
     assert (image.tags, image.status, image.metadata["n"]) == (["two"], "approved", [1])

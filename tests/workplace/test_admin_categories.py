@@ -5,6 +5,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from annotations.models import Annotation, Category
+from assets.models import ImageAsset
 from insights import refreshing
 from projects.models import AuditLog, Role
 from tests import factories
@@ -60,7 +61,11 @@ def test_what_becomes_of_annotations_is_told_before_a_merge(by_curator, project,
     cars = used("car")
     said = by_curator.post(work("categories/merge"), {"ids": f"{car.pk},{truck.pk}", "into": truck.pk}).json()
     assert (said["count"], said["blocked"]) == (cars, False)
-    assert said["changes"][0] == f"These categories go: car ({cars})"
+    number = ImageAsset.objects.filter(annotations__category=car).distinct().count()
+    assert said["changes"][:2] == [
+        f"On {number} image{'' if number == 1 else 's'}.",
+        f"These categories go: car ({cars})",
+    ]
     assert used("car") == cars
 
 

@@ -1,0 +1,105 @@
+"""Forms and lists that keep what somebody has chosen, at any width."""
+
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from playwright.sync_api import expect
+
+from assets.models import ImageAsset
+from insights.models import InsightView
+from projects.models import Role
+from tests.workplace.browsing import staff
+
+
+def parameters(page) -> dict[str, str]:
+    return {name: value for name, [value] in parse_qs(urlsplit(page.url).query).items()}
+
+
+def test_counting_keeps_everything_that_was_chosen(open_as, street):
+    page = open_as(staff(street, Role.MANAGER), f"/admin/work/{street.pk}/exports")
+    page.get_by_label("to CVAT, in tasks of").check()
+    page.get_by_label("images in a task").fill("33")
+    page.locator("#export-split").select_option("val")
+    page.locator("#export-kind").select_option("captions")
+    page.locator("#export-query").fill("category:bus")
+    expect(page.locator("#count-first")).to_be_visible()
+    expect(page.get_by_role("button", name="Start export")).to_be_disabled()
+    page.get_by_role("button", name="Count", exact=True).click()
+    number = ImageAsset.objects.filter(project=street, annotations__category__name="bus").distinct().count()
+    expect(page.get_by_role("status").filter(has_text="Look at them")).to_contain_text(str(number))
+    expect(page.get_by_label("to CVAT, in tasks of")).to_be_checked()
+    expect(page.get_by_label("images in a task")).to_have_value("33")
+    expect(page.locator("#export-split")).to_have_value("val")
+    expect(page.locator("#export-kind")).to_have_value("captions")
+    expect(page.get_by_role("button", name="Start export")).to_be_enabled()
+    assert "csrfmiddlewaretoken" not in page.url
+
+
+def test_which_category_stays_is_never_taken_for_granted(open_as, curator, street):
+    page = open_as(curator, f"/admin/work/{street.pk}/categories")
+    for name in ("car", "bus"):
+        page.get_by_role("checkbox", name=f"Select {name}", exact=True).check()
+    page.locator("#merge-categories").click()
+    expect(page.locator("#merge-into")).to_have_value("")
+    expect(page.locator("#merge-into option").nth(1)).to_contain_text("annotations, ")
+    page.locator("#fate-dialog .cc-button-main").click()
+    expect(page.locator("#fate-dialog [data-part=told]")).to_be_hidden()
+    page.locator("#merge-into").select_option(index=1)
+    page.locator("#fate-dialog .cc-button-main").click()
+    expect(page.locator("#fate-dialog [data-part=told]")).to_contain_text("On ")
+
+
+def test_a_query_comes_back_with_its_order_its_table_and_its_boxes(open_as, curator, street):
+    page = open_as(curator, f"/admin/work/{street.pk}/images?q=width%3E1")
+    page.locator("#sort").select_option("-annotations")
+    page.wait_for_url("**sort=-annotations*")
+    page.locator("[data-size=l]").click()
+    page.locator("#show-boxes").click()
+    look = {"q": "width>1", "sort": "-annotations", "size": "l", "boxes": "1"}
+    assert parameters(page) == look
+    page.locator("#query-menu-button").click()
+    page.locator("#query-name").fill("Wide ones")
+    page.locator("#query-menu").get_by_role("button", name="Save").click()
+    page.wait_for_load_state()
+    assert parameters(page) == look
+    assert InsightView.objects.get().query == look
+    bare = page.url.partition("?")[0]
+    for place, name in (("#saved-title", "Wide ones"), ("#asked-title", "width>1")):
+        page.goto(bare)
+        page.locator("#query-menu-button").click()
+        line = page.locator(f"section[aria-labelledby={place[1:]}] a", has_text=name)
+        if place == "#asked-title":
+            expect(line).to_contain_text("most objects · L · Boxes")
+        line.click()
+        page.wait_for_url("**boxes=1*")
+        assert parameters(page) == look
+
+
+def test_queries_kept_by_an_earlier_version_are_still_there(open_as, curator, street):
+    page = open_as(curator, f"/admin/work/{street.pk}/images")
+    page.evaluate(
+        """() => localStorage.setItem(document.getElementById("query-menu").dataset.history, '["tag:old", 7]')"""
+    )
+    page.locator("#query-menu-button").click()
+    expect(page.locator("#asked-before a")).to_have_text("tag:old")
+
+
+@pytest.mark.parametrize("language", ["en-US", "ko-KR"])
+def test_a_phone_shows_it_all(open_as, street, language):
+    user = staff(street, Role.MANAGER)
+    page = open_as(
+        user, f"/admin/work/{street.pk}/images?view=table", viewport={"width": 390, "height": 800}, locale=language
+    )
+    assert page.locator(".cc-thumb").first.bounding_box()["width"] == 64
+    image = ImageAsset.objects.filter(project=street)[1]
+    ImageAsset.objects.filter(pk=image.pk).update(file_name="a-rather-long-name-of-a-picture-file-000000000001.jpg")
+    base = page.url.partition("/images")[0]
+    for name in ("categories", f"images/{image.pk}?q=width%3E1", "images", "exports", "imports", "insights", "cvat"):
+        page.goto(f"{base}/{name}")
+        page.wait_for_load_state("networkidle")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390, name
+        if name.startswith("images/"):
+            tops = {round(page.locator(f"#{each}").bounding_box()["y"]) for each in ("before", "after")}
+            assert len(tops) == 1
+            up, after = (page.locator(f"#{each}").bounding_box() for each in ("up", "after"))
+            assert abs(after["y"] - up["y"]) < 4
