@@ -17,7 +17,7 @@ from django.core.exceptions import ValidationError as DjangoValidationError
 from django.db import DataError, Error, IntegrityError, InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, UnreadablePostError
 from django.http.multipartparser import MultiPartParserError
-from django.views import csrf, defaults
+from django.template.loader import render_to_string
 from django.views.decorators.csrf import csrf_exempt
 from rest_framework import exceptions
 from rest_framework.response import Response
@@ -27,6 +27,7 @@ from rest_framework.views import set_rollback
 from accounts.api.rendering import dumps
 from accounts.context import request_id
 from accounts.errors import ServiceError, TooManyRequests, Unauthorized
+from cocohub.headers import POLICY, fault_policy
 from projects import faults
 
 logger = logging.getLogger(__name__)
@@ -180,10 +181,25 @@ def answer(status: int, message: str, detail: object | None = None, **headers: s
     return HttpResponse(body, status=status, content_type="application/json", headers=headers)
 
 
+def _page(request: HttpRequest, status: int, template: str, **context: Any) -> HttpResponse:
+    """An error as a page that says what one can do. It asks no database and knows of nobody, so it tells no secrets."""
+    try:
+        content = render_to_string(template, context)
+    except Exception:
+        logger.exception("The page of an error could not be made")
+        return HttpResponse(f"{status} {HTTPStatus(status).phrase}", status=status, content_type="text/plain")
+    return HttpResponse(content, status=status, headers={POLICY: fault_policy(), "Cache-Control": "no-store"})
+
+
+def _status_of(error: BaseException) -> int:
+    problem = describe(error)
+    return problem.status if problem is not None else HTTPStatus.BAD_REQUEST
+
+
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Django's handler400; 413 where the body was too large."""
     if not is_api(request):
-        return defaults.bad_request(request, exception)
+        return _page(request, _status_of(exception), "400.html")
     problem = describe(exception) or Problem(HTTPStatus.BAD_REQUEST, "The request is not one that can be answered.")
     return answer(problem.status, problem.message)
 
@@ -191,22 +207,22 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Django's handler403."""
     if not is_api(request):
-        return defaults.permission_denied(request, exception)
+        return _page(request, HTTPStatus.FORBIDDEN, "403.html", told=str(exception))
     return answer(HTTPStatus.FORBIDDEN, str(exception) or "You may not do this.")
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Django's handler404."""
     if not is_api(request):
-        return defaults.page_not_found(request, exception)
+        return _page(request, HTTPStatus.NOT_FOUND, "404.html")
     return answer(HTTPStatus.NOT_FOUND, NO_SUCH_ADDRESS)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
     """Django's handler500: says the request's id and nothing else; the log has the rest under the same id."""
-    if not is_api(request):
-        return defaults.server_error(request)
     name = request_id.get()
+    if not is_api(request):
+        return _page(request, HTTPStatus.INTERNAL_SERVER_ERROR, "500.html", name=name)
     logger.error("Request %s failed: %s %s", name, request.method, request.path)
     return answer(
         HTTPStatus.INTERNAL_SERVER_ERROR,
@@ -218,7 +234,7 @@ def server_error(request: HttpRequest) -> HttpResponse:
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     """What settings.CSRF_FAILURE_VIEW should name."""
     if not is_api(request):
-        return csrf.csrf_failure(request, reason)
+        return _page(request, HTTPStatus.FORBIDDEN, "403_csrf.html")
     return answer(HTTPStatus.FORBIDDEN, f"CSRF check failed: {reason}")
 
 

@@ -72,6 +72,20 @@ def docs_policy() -> str:
     )
 
 
+def fault_policy() -> str:
+    """Of the pages that tell of an error, wherever they stand: they have a style and a picture, and no script."""
+    return "; ".join(
+        (
+            "default-src 'none'",
+            "style-src 'self'",
+            "img-src 'self'",
+            "base-uri 'none'",
+            "form-action 'none'",
+            "frame-ancestors 'none'",
+        )
+    )
+
+
 def policy_of(path: str) -> str:
     """The policy of what is at this path."""
     if path.startswith(ADMIN):

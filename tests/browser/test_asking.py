@@ -28,7 +28,9 @@ def merge_two(page, into):
     for name in ("car", "bus"):
         page.get_by_role("checkbox", name=f"Select {name}", exact=True).check()
     page.locator("#merge-categories").click()
-    page.locator("#merge-into").select_option(label=into)
+    page.locator("#merge-into").select_option(
+        page.locator("#merge-into option", has_text=f"{into} (").get_attribute("value")
+    )
 
 
 def test_a_double_click_on_continue_changes_nothing(grid, street):
