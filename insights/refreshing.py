@@ -5,7 +5,7 @@ When a task has ended it is looked again whether something is waited for, so tha
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import Any
 
@@ -27,6 +27,8 @@ AT_A_TIME = 2  # passes over a large project: one of them rarely keeps all cores
 LARGE = 200_000  # annotations
 LIMIT_MS = 10 * 60 * 1000  # of one statement
 FAILED_RECENTLY = "1 hour"
+
+Progress = Callable[[str, int, int | None], None]
 
 _BEHIND = """
     SELECT p.id FROM projects_project p
@@ -51,39 +53,69 @@ _BEHIND = """
 
 def request(project: Project) -> bool:
     """Have a worker compute what is not fresh; whether a task was added, for there may be one already."""
+    return _begin(project, publish=True) is not None
+
+
+def _begin(project: Project, *, publish: bool) -> Task | None:
+    """A task for the project; None if there is one already."""
     running = Task.objects.unfinished().filter(project=project, kind=Task.Kind.INSIGHTS)
     if running.exists():
-        return False
+        return None
     with transaction.atomic():
         with connection.cursor() as cursor:
             # Not the project's row: whoever reads must not wait for whoever imports.
             cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"insights {project.pk}"])
         if running.exists():
-            return False
-        jobs.publish(jobs.create_task(project, Task.Kind.INSIGHTS, None))
-    return True
+            return None
+        task = jobs.create_task(project, Task.Kind.INSIGHTS, None)
+        if publish:
+            jobs.publish(task)
+    return task
 
 
-def refresh(claim: jobs.Claim) -> dict[str, Any]:
+def compute_here(project: Project, q: str, progress: Progress) -> Task | None:
+    """Compute in this process what is not fresh of the dashboard, and of what the canonical `q` selects.
+
+    The finished task, which tells how it went; None where a worker is at it, which then computes all of it.
+    """
+    if q:
+        results.want(project, q, METRICS)
+    task = _begin(project, publish=False)
+    if task is None:  # one that waits is taken from the workers
+        task = Task.objects.filter(project=project, kind=Task.Kind.INSIGHTS, status=Task.Status.QUEUED).first()
+    if task is None:
+        return None
+
+    def work(claim: jobs.Claim) -> dict[str, Any]:
+        return refresh(claim, progress)
+
+    jobs.run(task.pk, work)
+    task.refresh_from_db()
+    return task if task.is_finished else None
+
+
+def refresh(claim: jobs.Claim, tell: Progress | None = None) -> dict[str, Any]:
     """Compute what is waited for and what the whole project's dashboard lacks; how much, and in how many rounds."""
+    tell = tell or (lambda phase, done, total: None)
     done = {"metrics": 0, "evaluations": 0, "rounds": 0}
     for _ in range(ROUNDS):
         metrics, evaluations = results.behind(claim.project), keeping.wanted(claim.project)
         if not metrics and not evaluations:
             break
-        done["metrics"] += _compute(claim, metrics)
+        done["metrics"] += _compute(claim, metrics, tell)
         done["evaluations"] += _evaluate(claim, evaluations)
         done["rounds"] += 1
     return done
 
 
-def _compute(claim: jobs.Claim, wanted: Mapping[str, list[str]]) -> int:
+def _compute(claim: jobs.Claim, wanted: Mapping[str, list[str]], tell: Progress) -> int:
     passes = [(q, [metric.name for metric in of_pass]) for q, names in wanted.items() for _, of_pass in families(names)]
     total, done = sum(len(names) for _, names in passes), 0
     claim.progress("metrics", done, total)
     for number in compute(claim.project, passes):
         done += number
         claim.progress("metrics", done, total)
+        tell("metrics", done, total)
     return done
 
 

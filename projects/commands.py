@@ -3,7 +3,8 @@
 import difflib
 import sys
 import time
-from collections.abc import Iterator
+from argparse import ArgumentTypeError
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -89,6 +90,20 @@ class ServiceCommand(BaseCommand):
         """Print the result for people."""
         for name, value in result.items():
             self.stdout.write(f"{name}: {value}")
+
+
+def one_of(names: Iterable[str]) -> Callable[[str], str]:
+    """For arguments that may be given any number of times: with `choices`, Python 3.11 refuses none at all."""
+    known = list(names)
+
+    def checked(text: str) -> str:
+        if text not in known:
+            near = difflib.get_close_matches(text, known, n=1)
+            hint = f" Did you mean {near[0]}?" if near else ""
+            raise ArgumentTypeError(f"there is no {text!r}.{hint} There are: {', '.join(known)}.")
+        return text
+
+    return checked
 
 
 @contextmanager

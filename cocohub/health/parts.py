@@ -42,7 +42,7 @@ def database() -> dict[str, Any]:
     wanted = {key for key in MigrationLoader(None, ignore_no_migrations=True).disk_migrations}
     try:
         with (
-            psycopg.connect(**_database_params(), connect_timeout=SECONDS, autocommit=True) as session,
+            psycopg.connect(**database_params(), connect_timeout=SECONDS, autocommit=True) as session,
             session.cursor() as cursor,
         ):
             cursor.execute(f"SET statement_timeout = {SECONDS * 1000}")
@@ -54,7 +54,7 @@ def database() -> dict[str, Any]:
                 cursor.execute("SELECT app, name FROM django_migrations")
                 applied = {(app, name) for app, name in cursor.fetchall()}
     except psycopg.Error as error:
-        raise Unwell(f"PostgreSQL does not answer: {_first_line(error)}") from error
+        raise Unwell(f"PostgreSQL does not answer: {first_line(error)}") from error
     missing = sorted(f"{app}.{name}" for app, name in wanted - applied)
     if missing:
         raise Unwell(f"{len(missing)} migration(s) are not applied, {missing[0]} first. Run `manage.py migrate`.")
@@ -63,7 +63,7 @@ def database() -> dict[str, Any]:
     return {"version": version}
 
 
-def _database_params() -> dict[str, Any]:
+def database_params() -> dict[str, Any]:
     params = connection.get_connection_params()
     kept = ("dbname", "user", "password", "host", "port", "service", "passfile", "options")
     return {name: value for name, value in params.items() if name in kept or name.startswith("ssl")}
@@ -77,7 +77,7 @@ def broker() -> dict[str, Any]:
             client.set("cocohub:health", "1", ex=60)  # a full or read-only server answers a ping, too
             return {"version": known["redis_version"], "waiting": {name: client.llen(name) for name in QUEUES}}
     except redis.RedisError as error:
-        raise Unwell(f"Redis does not take what it should: {_first_line(error)}") from error
+        raise Unwell(f"Redis does not take what it should: {first_line(error)}") from error
 
 
 def storage() -> dict[str, Any]:
@@ -121,7 +121,7 @@ def workers() -> dict[str, Any]:
         with celery_app.connection_for_write(connect_timeout=SECONDS) as session:
             found = celery_app.control.inspect(timeout=SECONDS / 2, connection=session).active_queues() or {}
     except (OSError, redis.RedisError) as error:
-        raise Unwell(f"The workers cannot be asked: {_first_line(error)}") from error
+        raise Unwell(f"The workers cannot be asked: {first_line(error)}") from error
     serving = {name: sorted(queue["name"] for queue in queues) for name, queues in found.items()}
     unserved = set(QUEUES).difference(*serving.values())
     if unserved:
@@ -134,7 +134,7 @@ def beat() -> dict[str, Any]:
     try:
         ago = beating.seconds_ago()
     except redis.RedisError as error:
-        raise Unwell(f"Whether beat lives cannot be asked: {_first_line(error)}") from error
+        raise Unwell(f"Whether beat lives cannot be asked: {first_line(error)}") from error
     if ago is None:
         raise Unwell("Beat has sent nothing yet. Is `celery -A cocohub beat` running?")
     if ago > max(30.0, 3 * settings.TASK_SWEEP_SECONDS):
@@ -171,7 +171,7 @@ def cvat() -> dict[str, Any]:
     return {"configured": True, "version": found.version, "user": found.username}
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 

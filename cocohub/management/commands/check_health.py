@@ -7,7 +7,7 @@ from django.core.management.base import CommandParser
 
 from cocohub.health import parts
 from cocohub.health.looking import Watch
-from projects.commands import ServiceCommand
+from projects.commands import ServiceCommand, one_of
 
 
 class Command(ServiceCommand):
@@ -18,7 +18,7 @@ class Command(ServiceCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         """The command's options."""
         super().add_arguments(parser)
-        parser.add_argument("parts", nargs="*", choices=list(parts.ALL), default=[], metavar="PART",
+        parser.add_argument("parts", nargs="*", type=one_of(parts.ALL), metavar="PART",
                             help=f"some of {', '.join(parts.ALL)}; all of them by default")  # fmt: skip
 
     def run(self, options: dict[str, Any]) -> dict[str, Any]:
