@@ -1,8 +1,9 @@
-"""How long an export to CVAT takes and where the time goes: 10,000 images with 70,000 annotations to the double.
+"""How long an export to CVAT and the pull take and where the time goes: 10,000 images, 70,000 annotations, the double.
 
 The double of the tests plays CVAT, in a process of its own. What counts is our cost beyond its answers: total time less
 the time spent waiting for them, as a share of that waiting (aim: under 30 %). The same is done with a tenth of the
-images first, in tasks of the same size: the peak of memory must not grow with the export.
+images first, in tasks of the same size: the peak of memory must not grow with the export. Then one shape in a hundred
+is moved in the double, and everything is pulled: what is told must be what was moved, no more.
 
     python -m bench.cvat [--images 10000] [--per-task 500] [--quick] [--json]
 
@@ -19,6 +20,7 @@ import resource
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -146,10 +148,12 @@ class Clock:
         self._since = now
 
     def wrap(self, owner: Any, attribute: str, name: str) -> None:
-        """Have a function counted as a phase."""
+        """Have a function counted as a phase, where it is not done by a thread beside."""
         work: Callable[..., Any] = getattr(owner, attribute)
 
         def counted(*args: Any, **options: Any) -> Any:
+            if threading.current_thread() is not threading.main_thread():
+                return work(*args, **options)
             with self.phase(name):
                 return work(*args, **options)
 
@@ -161,7 +165,7 @@ def run(images: int, per_task: int) -> dict[str, Any]:
     from exports.cvat import annotating
     from exports.cvat.transport import Transport
     from exports.models import ExportJob
-    from exports.sending import pipeline, services, tasking
+    from exports.sending import ahead, pipeline, services
     from exports.sending.options import Options
     from exports.services import Wanted
     from projects import jobs
@@ -170,8 +174,8 @@ def run(images: int, per_task: int) -> dict[str, Any]:
     project = Project.objects.select_related("owner").get(name=f"{NAME} {images}")
     clock = Clock()
     clock.wrap(pipeline, "freeze", "freeze the snapshot")
-    clock.wrap(tasking.zipping, "build", "decode and zip pictures")
-    clock.wrap(tasking, "draw", "turn records into shapes")
+    clock.wrap(ahead.Zips, "take", "wait for zips of pictures")
+    clock.wrap(ahead.Pens, "take", "wait for shapes to be drawn")
     clock.wrap(annotating, "create", "send and count shapes")
     clock.wrap(Transport, "_once", ANSWERS)
     clock.wrap(time, "sleep", PAUSES)
@@ -186,15 +190,70 @@ def run(images: int, per_task: int) -> dict[str, Any]:
     assert job.status == "succeeded", job.task.message
     assert job.task.result["images"] == images
     assert job.task.result["annotations"] == images * EACH
+    tasks = len(job.task.result["tasks"])
+    return figures(
+        f"export of {images:,} images with {images * EACH:,} annotations in {tasks} tasks", clock, total, busy
+    )
+
+
+def move_some(job: Any, client: Any) -> int:
+    """Move one shape in a hundred by a pixel, as people would; how many."""
+    from dataclasses import replace
+
+    number = 0
+    for task in job.cvat_tasks.all():
+        shapes = client.annotations("tasks", task.cvat_id).shapes
+        moved = [
+            replace(shape, points=(shape.points[0] - 1, *shape.points[1:]))
+            for shape in shapes
+            if shape.type == "polygon"
+        ][:: 100 * 5 // EACH]
+        client.save(task.cvat_id, "update", moved)
+        number += len(moved)
+    return number
+
+
+def pull(images: int) -> dict[str, Any]:
+    """Everything read back and compared, timed from within."""
+    from exports import connecting
+    from exports.cvat.shapes import Annotations
+    from exports.cvat.transport import Transport
+    from exports.models import ExportJob
+    from exports.pulling import loading, reading, services
+
+    job = ExportJob.objects.to_cvat().select_related("project__owner").order_by("-pk")[0]
+    with connecting.client_of(job.project) as client:
+        moved = move_some(job, client)
+    clock = Clock()
+    clock.wrap(loading, "base_of", "read the snapshot")
+    clock.wrap(loading, "ours_of", "look what has changed here")
+    clock.wrap(reading.differing, "compare", "compare")
+    clock.wrap(reading, "_store", "store differences")
+    clock.wrap(reading.remarks, "fetch", "read remarks")
+    clock.wrap(Annotations, "read", "read CVAT's shapes")
+    clock.wrap(Transport, "_once", ANSWERS)
+    clock.wrap(time, "sleep", PAUSES)
+    asked = services.start_pull(user=job.project.owner, job=job, everything=True)
+    started, busy = time.perf_counter(), time.process_time()
+    with clock.phase("the rest"):
+        done = services.perform_here(asked)
+    total, busy = time.perf_counter() - started, time.process_time() - busy
+    assert done.state == "succeeded", done.task and done.task.message
+    found = {name: done.result[name] for name in ("added", "changed", "deleted", "unchanged")}
+    assert found == {"added": 0, "changed": moved, "deleted": 0, "unchanged": images * EACH - moved}, found
+    return figures(f"pull of {images * EACH:,} annotations, {moved:,} of them moved", clock, total, busy)
+
+
+def figures(what: str, clock: Clock, total: float, busy: float) -> dict[str, Any]:
+    """What is told of a run."""
     waiting = clock.seconds[ANSWERS] + clock.seconds[PAUSES]
     return {
-        "images": images,
-        "annotations": images * EACH,
-        "tasks": len(job.task.result["tasks"]),
+        "what": what,
         "seconds": total,
-        "phases": dict(clock.seconds),
+        "phases": {name: seconds for name, seconds in clock.seconds.items() if seconds},
         "beyond": (total - waiting) / waiting,
         "cpu": busy,
+        "cpu_share": busy / waiting,
         "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }
 
@@ -251,7 +310,7 @@ def main() -> None:
     parser.add_argument("--per-task", type=int, default=500)
     parser.add_argument("--quick", action="store_true", help="the double as quick as it is")
     parser.add_argument("--json", action="store_true")
-    parser.add_argument("--only", choices=["prepare", "run", "slow"], help=argparse.SUPPRESS)
+    parser.add_argument("--only", choices=["prepare", "run", "pull", "slow"], help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.only == "slow":
         slow(options.images)
@@ -264,26 +323,25 @@ def main() -> None:
         if options.only == "prepare":
             prepare(options.images, Path(settings.HOME))
         else:
-            print(json.dumps(run(options.images, options.per_task)))
+            done = run(options.images, options.per_task) if options.only == "run" else pull(options.images)
+            print(json.dumps(done))
         return
     found = []
     for images in (max(options.images // 10, 2 * options.per_task), options.images):
         _apart("prepare", images, options.per_task)
         with stand_in(options.quick):
-            found.append(json.loads(_apart("run", images, options.per_task)))
+            found += [json.loads(_apart(what, images, options.per_task)) for what in ("run", "pull")]
     if options.json:
         print(json.dumps(found))
         return
     for one in found:
-        print(
-            f"{one['images']:,} images, {one['annotations']:,} annotations in {one['tasks']} tasks: "
-            f"{one['seconds']:.1f} s, peak {one['peak_mib']:.0f} MiB"
-        )
+        print(f"{one['what']}: {one['seconds']:.1f} s, peak {one['peak_mib']:.0f} MiB")
         for name, seconds in sorted(one["phases"].items(), key=lambda phase: -phase[1]):
-            print(f"  {name:<26} {seconds:8.2f} s")
+            print(f"  {name:<28} {seconds:8.2f} s")
         print(f"  beyond the double's answers: {one['beyond']:.0%} of them   (aim: under {AIM:.0%})")
-        print(f"  our own processor time, also while waiting: {one['cpu']:.1f} s")
-    print(f"memory of all / of a part: {found[-1]['peak_mib'] / found[0]['peak_mib']:.2f}")
+        print(f"  our own processor time, also while waiting: {one['cpu']:.1f} s, {one['cpu_share']:.0%} of them")
+    for what, (part, whole) in (("export", found[::2]), ("pull", found[1::2])):
+        print(f"memory of all / of a part, {what}: {whole['peak_mib'] / part['peak_mib']:.2f}")
 
 
 if __name__ == "__main__":

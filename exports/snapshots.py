@@ -7,7 +7,7 @@ one CVAT task each: what has to be in memory never grows with the export.
 import io
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Self
 
 import msgspec
@@ -222,4 +222,4 @@ class Snapshot:
 
 def line_of(image: FrozenImage) -> bytes:
     """An image's line."""
-    return orjson.dumps(asdict(image)) + b"\n"
+    return orjson.dumps(image) + b"\n"

@@ -128,7 +128,7 @@ def _create_part(client: Client, task_id: int, part: Sequence[Shape], specs: Spe
     waiting = list(part)
     for number in range(1, TRIES + 1):
         try:
-            answer = client.save(task_id, "create", waiting)
+            stored = client.create_shapes(task_id, waiting, specs)
         except (Unwell, Broken500) as error:
             waiting = _still_missing(client, task_id, waiting, specs, error)
             if not waiting:
@@ -137,7 +137,7 @@ def _create_part(client: Client, task_id: int, part: Sequence[Shape], specs: Spe
             if isinstance(error, Broken500) or number == TRIES:
                 raise
             continue
-        _compare(answer, waiting, specs, task_id)
+        _compare(stored, waiting, specs, task_id)
         return
 
 
@@ -154,8 +154,7 @@ def _still_missing(
     return [shape for shape in shapes if coco_id_of(shape, specs) not in present]
 
 
-def _compare(answer: Sequence[Shape], sent: Sequence[Shape], specs: Specs, task_id: int) -> None:
-    stored = Counter(coco_id_of(shape, specs) for shape in answer)
+def _compare(stored: Counter[str], sent: Sequence[Shape], specs: Specs, task_id: int) -> None:
     wanted = Counter(coco_id_of(shape, specs) for shape in sent)
     if stored == wanted:
         return

@@ -4,7 +4,8 @@ Procedures of several calls are beside it: `projecting`, `uploading`, `waiting`,
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Literal, Self
 from urllib.parse import quote
@@ -27,7 +28,7 @@ from exports.cvat.records import (
     Webhook,
     items,
 )
-from exports.cvat.shapes import Annotations, Shape, body_of
+from exports.cvat.shapes import Annotations, Shape, body_of, coco_id_in
 from exports.cvat.transport import Answer, Query, Repeat, Transport
 
 PAGE = 500
@@ -238,16 +239,24 @@ class Client:
         Never through a job: it takes shapes of frames that are not its own. `create` is not repeated after an unknown
         outcome, everything would be there twice; `annotating.create` sees to that.
         """
-        repeat = Repeat.UNSENT if action == "create" else Repeat.SAFE
-        answer = self.transport.call(
-            "PATCH",
-            f"/tasks/{task_id}/annotations",
-            query={"action": action},
-            body=body_of(shapes),
-            repeat=repeat,
-            doing=f"{action} annotations of task {task_id}",
+        return list(Annotations.read(self._save(task_id, action, shapes)).shapes)
+
+    def create_shapes(self, task_id: int, shapes: Iterable[Shape], specs: Mapping[int, int]) -> Counter[str]:
+        """The same for new ones; told is only how many shapes CVAT has stored of each coco_id (`specs`: see there)."""
+        answer = self._save(task_id, "create", shapes)
+        return Counter(coco_id_in(shape, specs) for shape in items(answer.get("shapes")))
+
+    def _save(self, task_id: int, action: Action, shapes: Iterable[Shape]) -> Json:
+        return _object(
+            self.transport.call(
+                "PATCH",
+                f"/tasks/{task_id}/annotations",
+                query={"action": action},
+                body=body_of(shapes),
+                repeat=Repeat.UNSENT if action == "create" else Repeat.SAFE,
+                doing=f"{action} annotations of task {task_id}",
+            )
         )
-        return list(Annotations.read(_object(answer)).shapes)
 
     # --- Webhooks ---------------------------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 import io
 import struct
 import zlib
+from dataclasses import dataclass
 from typing import BinaryIO
 
 from PIL import Image, UnidentifiedImageError
@@ -21,16 +22,35 @@ class BadImage(ValueError):
     """The image cannot be decoded whole. CVAT takes truncated ones without a word, and is spoilt by others."""
 
 
-def frame_size(file: BinaryIO) -> tuple[int, int]:
-    """Width and height in pixels of the frame that the image becomes. Raises BadImage."""
+@dataclass(frozen=True, slots=True)
+class Looks:
+    """Width and height in pixels as stored and as CVAT shows them, and whether it turns or mirrors the image."""
+
+    stored: tuple[int, int]
+    shown: tuple[int, int]
+    turns: bool
+
+
+def look(file: BinaryIO) -> Looks:
+    """What a picture is, decoded to its end. Raises BadImage."""
     try:
         with Image.open(file) as image:
-            image.load()
             width, height = image.size
-            turned = image.getexif().get(ORIENTATION) in TRANSPOSED
+            # A JPEG's data is read to its end all the same; its pixels are not needed.
+            scaled = image.draft("L", (1, 1))
+            image.load()
+            if scaled is None:  # some formats find out only now
+                width, height = image.size
+            orientation = image.getexif().get(ORIENTATION)
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise BadImage(f"The image cannot be decoded: {error}") from None
-    return (height, width) if turned else (width, height)
+    shown = (height, width) if orientation in TRANSPOSED else (width, height)
+    return Looks((width, height), shown, orientation in TURNED)
+
+
+def frame_size(file: BinaryIO) -> tuple[int, int]:
+    """Width and height in pixels of the frame that the image becomes. Raises BadImage."""
+    return look(file).shown
 
 
 def stored_size(content: bytes) -> tuple[tuple[int, int], bool]:

@@ -13,11 +13,17 @@ Values = tuple[tuple[int, str], ...]  # (spec_id, value) of each attribute
 
 
 def _values(data: Any) -> Values:
+    try:  # as CVAT writes them, which is what nearly all time of reading goes into
+        found = [(item["spec_id"], item["value"]) for item in data]
+        if all([type(spec) is int and type(value) is str for spec, value in found]):
+            return tuple(found)
+    except (TypeError, KeyError):
+        pass
     return tuple((number(item.get("spec_id")), text(item.get("value"))) for item in items(data))
 
 
 def _floats(data: Any) -> tuple[float, ...]:
-    return tuple(map(float, data)) if isinstance(data, list) else ()
+    return tuple(map(float, data)) if type(data) is list else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,4 +183,13 @@ def coco_id_of(shape: Shape, specs: Mapping[int, int]) -> str:
     for spec, value in shape.attributes:  # asked several times of every shape
         if spec == wanted:
             return value.strip()
+    return ""
+
+
+def coco_id_in(data: Json, specs: Mapping[int, int]) -> str:
+    """The same of a shape as CVAT wrote it."""
+    wanted = specs.get(number(data.get("label_id")))
+    for item in items(data.get("attributes")):
+        if number(item.get("spec_id")) == wanted:
+            return text(item.get("value")).strip()
     return ""

@@ -210,6 +210,13 @@ def _worth(error: CvatError, method: str, repeat: Repeat, attempt: int) -> bool:
 
 def _compact(body: Any, doing: str) -> bytes:
     try:
+        data = orjson.dumps(body)
+        # It writes null for a number that is not finite: where there is one, it is looked for with more care.
+        if b"null" not in data:
+            return data
+    except orjson.JSONEncodeError:  # half of a character, or a whole number of more than 64 bits
+        pass
+    try:
         # CVAT stores 1e400 and then cannot read it back; NaN it refuses.
         return json.dumps(body, allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode()
     except ValueError:

@@ -166,9 +166,10 @@ def _indexes(old: Sequence[Any], sent: Sequence[Shape], frame: Frame) -> list[in
     )
     for is_same in same:
         for place, shape in enumerate(sent):
-            if found[place] is None:
-                found[place] = next((index for index, part in free.items() if is_same(part, shape)), None)
-                free.pop(found[place], None)  # type: ignore[call-overload]
+            index = next((at for at, part in free.items() if is_same(part, shape)), None)
+            if found[place] is None and index is not None:
+                found[place] = index
+                del free[index]
     return found
 
 

@@ -20,6 +20,7 @@ from exports.models.cvat import CvatImage, CvatJob, CvatTask
 from exports.pulling import differing, loading, remarks, tracks
 from exports.pulling.models import CvatDifference, CvatKnown, CvatPull, CvatRemark
 from exports.pulling.states import Comparison, Difference, Kind, Subject, Theirs, Vocabulary
+from exports.sending.ahead import collecting_less
 from exports.sending.mirroring import mirror
 from exports.sending.pipeline import pause_of
 from exports.snapshots import FrozenCategory, Snapshot
@@ -58,7 +59,8 @@ def run(claim: jobs.Claim, pull: CvatPull) -> dict[str, Any]:
     job = pull.job
     snapshot = Snapshot.of(job)
     read = Read()
-    with connecting.told_plainly(), connecting.client_of(job.project, pause=pause_of(claim)) as client:
+    talking = connecting.client_of(job.project, pause=pause_of(claim))
+    with connecting.told_plainly(), talking as client, collecting_less():
         desk = _Desk(client, pull, snapshot, snapshot.categories(), claim)
         tasks = list(job.cvat_tasks.in_cvat().select_related("cvat_project", "job").order_by("number"))
         if not tasks:

@@ -32,6 +32,8 @@ from projects import jobs
 from projects.models import Project
 
 ROWS = 2_000  # read or written at a time
+TOGETHER = 128 * 1024  # bytes of lines in one row of an answer
+SEPARATOR = b"\x1e"
 
 
 @dataclass
@@ -179,15 +181,23 @@ def _annotation_lines(chunk: Chunk) -> Iterator[bytes]:
         "|| ',\"image\":' || a.image_id || ',\"category\":' || COALESCE(a.category_id::text, 'null') "
         f"|| ',\"record\":' || {ANNOTATION_JSON} || '}}'"
     )
+    numbered = (
+        f"SELECT {line} AS line, row_number() OVER (ORDER BY a.split_id, a.position, a.id) AS n "
+        f"FROM (SELECT a.* {_annotations_of(chunk)}) a JOIN {ImageAsset._meta.db_table} i ON i.id = a.image_id "
+        f"LEFT JOIN {Category._meta.db_table} c ON c.id = a.category_id"
+    )
+    # Many in each row that comes, for each row costs; JSON has no such character unescaped.
     statement = (
-        f"SELECT {line} FROM (SELECT a.* {_annotations_of(chunk)}) a "
-        f"JOIN {ImageAsset._meta.db_table} i ON i.id = a.image_id "
-        f"LEFT JOIN {Category._meta.db_table} c ON c.id = a.category_id ORDER BY a.split_id, a.position, a.id"
+        f"SELECT string_agg(line, chr({SEPARATOR[0]}) ORDER BY n) FROM ("
+        f"SELECT line, n, sum(octet_length(line)) OVER (ORDER BY n) / {TOGETHER} AS part FROM ({numbered}) numbered"
+        ") parted GROUP BY part ORDER BY part"
     )
     with connection.cursor() as cursor, cursor.copy(f"COPY ({statement}) TO STDOUT") as copy:
         for row in copy:
-            text = bytes(row)
-            yield text.replace(b"\\\\", b"\\") if b"\\" in text else text
+            text = bytes(row).rstrip(b"\n")
+            text = text.replace(b"\\\\", b"\\") if b"\\" in text else text
+            for own in text.split(SEPARATOR):
+                yield own + b"\n"
 
 
 @transaction.atomic

@@ -21,7 +21,7 @@ from exports.cvat.errors import NotFound
 from exports.models import CvatProject, CvatTask, ExportJob
 from exports.models.connections import new_link_key
 from exports.sending import labels, reporting
-from exports.sending.ahead import Zips
+from exports.sending.ahead import Pens, Zips, collecting_less
 from exports.sending.freezing import freeze
 from exports.sending.options import Options
 from exports.sending.places import page_of_project
@@ -43,7 +43,8 @@ def run(claim: jobs.Claim) -> dict[str, Any]:
         job.cvat_tasks.update(tries=0)
     talking = connecting.client_of(job.project, pause=pause_of(claim))
     from_bucket = Options.from_snapshot(job.filter_snapshot).from_bucket
-    with connecting.told_plainly(), talking as client, Zips(snapshot, ahead=not from_bucket) as zips:
+    ahead = Zips(snapshot, ahead=not from_bucket)
+    with connecting.told_plainly(), talking as client, ahead as zips, Pens() as pens, collecting_less():
         if from_bucket:
             _check_bucket(client)
         ours = prepare_project(client, job, snapshot, claim)
@@ -56,6 +57,7 @@ def run(claim: jobs.Claim) -> dict[str, Any]:
             live=client.labels(int(ours.cvat_id or 0)),
             claim=claim,
             zips=zips,
+            pens=pens,
             subsets={task["number"]: task["split"] for task in snapshot.about()["tasks"]},
         )
         waiting = job.cvat_tasks.exclude(step__in=[CvatTask.Step.SENT, CvatTask.Step.EMPTY])
@@ -64,19 +66,22 @@ def run(claim: jobs.Claim) -> dict[str, Any]:
 
 
 def _send(senders: list[TaskSender], zips: Zips, claim: jobs.Claim) -> None:
-    """All tasks. While CVAT makes the frames of one, the next one's images go; while it takes the shapes of one, the
-    images of the next but one are packed."""
-    before: TaskSender | None = None
-    for sender, after in zip_longest(senders, senders[1:]):
-        sender.run(until=CvatTask.Step.MAKING)
+    """All tasks, three in hand: while the shapes of one are sent, those of the next are drawn, and CVAT makes the
+    frames of the one after, whose images are there already; the images of one more are packed."""
+    framed: TaskSender | None = None
+    made: TaskSender | None = None
+    for sender, after in zip_longest([*senders, None, None], senders[1:]):
+        if sender is not None:
+            sender.run(until=CvatTask.Step.MAKING)
         if after is not None:
             zips.prepare(after.task)
-        if before is not None:
-            before.run()
+        if made is not None:
+            made.run(until=CvatTask.Step.FRAMED)
+            made.draw_ahead()
+        if framed is not None:
+            framed.run()
             _count_anew(claim)
-        before = sender
-    if before is not None:
-        before.run()
+        framed, made = made, sender
 
 
 def _count_anew(claim: jobs.Claim) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import IO
 
 from assets import storage
-from exports.cvat.picturing import BadImage, frame_size, stored_size, unturned
+from exports.cvat.picturing import BadImage, frame_size, look, stored_size, unturned
 from exports.packing import EPOCH, UNIX
 from exports.snapshots import FrozenImage
 
@@ -88,11 +88,13 @@ def in_bucket(images: Iterable[FrozenImage], progress: Callable[[int], None] = l
 def _looked_at(images: Iterator[tuple[int, FrozenImage]], known: _Known) -> Iterator[tuple[int, FrozenImage, _Seen]]:
     """The images in their order, read and decoded a few ahead; decoders leave Python to others meanwhile."""
 
-    def look(place: int, image: FrozenImage) -> _Seen:
+    def looked(place: int, image: FrozenImage) -> _Seen:
         try:
             stored = _content(image)
-            content = as_recorded(stored, image)
-            size = known[place] if known is not None else _size(content, image)
+            if known is not None:
+                content, size = as_recorded(stored, image), known[place]
+            else:
+                content, size = _decoded(stored, image)
             return _Looked(content, size, as_stored=content is stored)
         except BadImage as error:
             return error
@@ -101,7 +103,7 @@ def _looked_at(images: Iterator[tuple[int, FrozenImage]], known: _Known) -> Iter
     with ThreadPoolExecutor(THREADS, thread_name_prefix="pictures") as pool:
         try:
             for place, image in images:
-                ahead.append((place, image, pool.submit(look, place, image)))
+                ahead.append((place, image, pool.submit(looked, place, image)))
                 if len(ahead) > THREADS:
                     first, its, result = ahead.popleft()
                     yield first, its, result.result()
@@ -140,15 +142,19 @@ def _content(image: FrozenImage) -> bytes:
     return content
 
 
-def _size(content: bytes, image: FrozenImage) -> tuple[int, int]:
-    size = frame_size(io.BytesIO(content))
+def _decoded(content: bytes, image: FrozenImage) -> tuple[bytes, tuple[int, int]]:
+    """The picture as its record means it (`as_recorded`), and its size; decoded to its end."""
+    looks = look(io.BytesIO(content))
+    size = looks.shown
+    if looks.turns and (looks.shown == looks.stored or looks.shown != (image.width, image.height)):
+        content, size = unturned(content), looks.stored
     recorded = (image.width or size[0], image.height or size[1])
     if recorded != size:
         raise BadImage(
             f"it is {size[0]} x {size[1]}, its record says {recorded[0]} x {recorded[1]}: annotations would be in the "
             "wrong places"
         )
-    return size
+    return content, size
 
 
 def _entry(name: str) -> zipfile.ZipInfo:

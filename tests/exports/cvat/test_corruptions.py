@@ -58,7 +58,7 @@ def test_create_whose_answer_is_lost_makes_no_doubles(double, board, client, kin
 
 def test_first_try_that_commits_late_leaves_no_doubles(double, board, client, monkeypatch):
     """The time-out comes first, the read-back shows nothing, the repeat succeeds, and then the first one commits."""
-    save = client.save
+    save = client._save
     late: list = []
 
     def slow(task_id, action, shapes):
@@ -71,7 +71,7 @@ def test_first_try_that_commits_late_leaves_no_doubles(double, board, client, mo
             save(task_id, "create", late[:3])
         return answer
 
-    monkeypatch.setattr(client, "save", slow)
+    monkeypatch.setattr(client, "_save", slow)
     shapes = [board.box(str(number), frame=number) for number in range(3)]
     found = annotating.create(client, board.task.id, shapes, board.specs)
     assert (len(found.removed), found.is_exact, len(board.stored())) == (3, True, 3)
