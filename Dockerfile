@@ -26,7 +26,7 @@ VOLUME /var/lib/cocohub
 FROM base AS api
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s \
-    CMD python -c "import urllib.request as u; u.urlopen(u.Request('http://127.0.0.1:8000/api/v1/health/ready', headers={'Host': '127.0.0.1', 'X-Forwarded-Proto': 'https'}), timeout=4)"
+    CMD python -c "import urllib.request as u; u.urlopen('http://127.0.0.1:8000/api/v1/health/ready', timeout=4)"
 CMD ["uvicorn", "cocohub.asgi:application", "--host", "0.0.0.0", "--port", "8000", "--workers", "2", "--no-proxy-headers", "--lifespan", "off"]
 
 FROM base AS worker

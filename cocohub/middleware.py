@@ -12,6 +12,7 @@ from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_asy
 from django.conf import settings
 from django.http import HttpRequest, HttpResponseRedirect
 from django.http.response import HttpResponseBase
+from django.utils.decorators import sync_and_async_middleware
 
 from accounts import second_factor
 from accounts.context import entering
@@ -120,6 +121,30 @@ def _known_text(match: re.Match[str]) -> str:
     except LookupError:
         return match[0]
     return match[0] if codec._is_text_encoding else f"{match[1]}x-{match[2]}"
+
+
+# Asked by supervisors, load balancers and Prometheus: by an address, not by our name, and inside, without TLS. Their
+# answers hold no link that a made-up name could lead astray. The same are exempt from SECURE_SSL_REDIRECT.
+ASKED_BY_ADDRESS = re.compile(r"/(api/v1/health/(live|ready)|metrics|metrics/installation)")
+
+
+@sync_and_async_middleware
+def any_host_for_probes(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], Any]:
+    """Checks no `Host` where probes and scrapers ask."""
+
+    def let_in(request: HttpRequest) -> None:
+        if ASKED_BY_ADDRESS.fullmatch(request.path_info):
+            request.get_host = lambda: "localhost"  # type: ignore[method-assign]
+
+    async def later(request: HttpRequest) -> Any:
+        let_in(request)
+        return await get_response(request)
+
+    def now(request: HttpRequest) -> Any:
+        let_in(request)
+        return get_response(request)
+
+    return later if iscoroutinefunction(get_response) else now
 
 
 class SecondFactorMiddleware:

@@ -62,7 +62,9 @@ def test_docker_compose_takes_the_files(tmp_path):
         pytest.skip("docker-compose is not installed")
     for name in ("docker-compose.yml", "docker-compose.secrets.yml"):
         shutil.copy(ROOT / name, tmp_path)
-    given = (ROOT / ".env.example").read_text() + "\nPOSTGRES_PASSWORD=a\nMINIO_ROOT_PASSWORD=b\n"
+    given = (
+        ROOT / ".env.example"
+    ).read_text() + "\nPOSTGRES_PASSWORD=a\nMINIO_ROOT_PASSWORD=b\n"  # the last one counts
     (tmp_path / ".env").write_text(given)
     for files in ([], ["-f", "docker-compose.yml", "-f", "docker-compose.secrets.yml"]):
         done = subprocess.run([tool, *files, "config"], cwd=tmp_path, capture_output=True, text=True)
@@ -133,7 +135,7 @@ def surrounded(django_db_setup, django_db_blocker, tmp_path_factory):
         yield {
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "HOME": str(home), "HOSTNAME": "container",
             "COCOHUB_ENV": "production", "COCOHUB_EMBEDDED": "0", "COCOHUB_HOME": str(home),
-            "SECRET_KEY": "s" * 40, "JWT_SECRET": "j" * 40, "ALLOWED_HOSTS": "cocohub.example.org,127.0.0.1",
+            "SECRET_KEY": "s" * 40, "JWT_SECRET": "j" * 40, "ALLOWED_HOSTS": "cocohub.example.org",
             "DATABASE_URL": address(database), "REDIS_URL": redis_of_our_own(13),
             "S3_ENDPOINT": f"http://127.0.0.1:{port}", "S3_BUCKET": "cocohub", "S3_ACCESS_KEY": "a",
             "S3_SECRET_KEY": "b", "BEHIND_HTTPS_PROXY": "1", "PUBLIC_URL": "https://cocohub.example.org",
@@ -182,7 +184,7 @@ def test_api_container(migrated):
     check = [word.replace("8000", port) for word in health("api")]
     with running(words, migrated) as tell:
         wait_until(lambda: succeeds(check, migrated), 60, tell)
-        plain = urllib.request.Request(f"http://127.0.0.1:{port}/api/v1/health/live")
+        plain = urllib.request.Request(f"http://127.0.0.1:{port}/admin/", headers={"Host": "cocohub.example.org"})
         with pytest.raises(urllib.error.HTTPError) as moved:  # without the proxy's word that it came by HTTPS
             urllib.request.build_opener(Stay).open(plain)
         assert (moved.value.code, moved.value.headers["Location"][:8]) == (301, "https://")

@@ -91,6 +91,14 @@ def test_what_a_client_says_of_its_address_is_not_believed(client, db, settings)
     assert answer.status_code == 404
 
 
+def test_prometheus_and_probes_ask_by_address_and_without_tls(client, db, settings):
+    settings.ALLOWED_HOSTS, settings.SECURE_SSL_REDIRECT = ["cocohub.example.org"], True
+    for address in (INSTALLATION, PROCESS, "/api/v1/health/live", "/api/v1/health/ready"):
+        assert client.get(address, headers={"Host": "api:8000"}).status_code == 200
+    assert client.get("/api/v1/health", headers={"Host": "api:8000"}, secure=True).status_code == 400
+    assert client.get("/api/v1/health", headers={"Host": "cocohub.example.org"}).status_code == 301
+
+
 def test_the_process_tells_of_its_requests(client, db):
     client.get("/api/v1/health/live")
     text = client.get(PROCESS).content.decode()
