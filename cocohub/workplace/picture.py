@@ -1,12 +1,15 @@
 """One image: large, with its objects drawn over it, its tags and metadata, its record, its history."""
 
+from contextlib import suppress
+from http import HTTPStatus
 from typing import Any
 
 import orjson
 from django.contrib import messages
 from django.db.models import Func, TextField
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.http.response import HttpResponseBase
+from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
@@ -22,6 +25,7 @@ from cocohub.workplace import paging
 from cocohub.workplace.bulk import is_number_as_text, kept_as_text, typed_value
 from cocohub.workplace.choosing import address, images_of, query_of
 from cocohub.workplace.pages import in_project, show
+from cocohub.workplace.pages import told as in_a_line
 from exports.models import CvatImage, CvatRemark
 from projects.admin_base import admin_user
 from projects.models import AuditLog, Project, Role
@@ -29,6 +33,8 @@ from projects.models import AuditLog, Project, Role
 MOST_OBJECTS = 2_000  # drawn on one image
 FRAMES = 5  # in CVAT
 VERSION_DIGITS = 10
+TYPED = 20_000  # characters that a field takes
+PARTS = ("image_tags", "image_metadata", "image_record")  # templates
 REMARKS = 20  # of reviewers there
 HISTORY, HISTORY_LOOKED_AT = 20, 2_000  # audit lines
 # Formats that browsers show; of others there is only the thumbnail.
@@ -75,11 +81,7 @@ def image(request: HttpRequest, project: Project, image_pk: int) -> HttpResponse
         fault=fault,
         state=state,
         q=query_of(request),
-        metadata=_shown_metadata(asset),
-        record=_record(asset),
-        statuses=[(value, label) for value, label in ImageAsset.Status.choices if value in REVIEW],
-        in_review=asset.status in REVIEW,
-        history=_history(asset),
+        **_side(asset),
         frames=_frames(project, asset),
         remarks=_remarks(project, asset),
     )
@@ -107,7 +109,7 @@ def edit(request: HttpRequest, project: Project, image_pk: int) -> HttpResponseB
     stale. Those of tags need none: they add or remove single tags, and undo nothing that somebody else did meanwhile.
     """
     asset = find_image(project, image_pk)
-    back = f"{reverse('workplace:image', args=[project.pk, image_pk])}?{address(request)}"
+    told, refused = "", HTTPStatus.OK
     try:
         wanted = _edit_of(request, asset)
         if wanted is not None and wanted.as_dict():
@@ -115,16 +117,41 @@ def edit(request: HttpRequest, project: Project, image_pk: int) -> HttpResponseB
                 user=admin_user(request), asset=asset, edit=wanted, version=_version_for(wanted, request)
             )
             kept = any(is_number_as_text(value) for value in (wanted.metadata or {}).values())
-            messages.success(request, f"{_('Saved.')} {kept_as_text()}" if kept else _("Saved."))
+            told = f"{_('Saved.')} {kept_as_text()}" if kept else _("Saved.")
     except StaleEdit:
-        messages.error(
-            request,
-            _("The image has been changed since you read it, so nothing was saved. Look at it again and repeat it."),
-        )
+        told = _("The image has been changed since you read it, so nothing was saved. Look at it again and repeat it.")
+        refused = HTTPStatus.CONFLICT
     except ServiceError as refusal:
-        told = [text for texts in refusal.fields.values() for text in texts] or [refusal.message]
-        messages.error(request, " ".join(told))
-    return HttpResponseRedirect(back)
+        told, refused = in_a_line(refusal), HTTPStatus(refusal.status)
+    if request.headers.get("Accept", "").startswith("application/json"):
+        parts = _parts(request, project, image_pk)
+        if refused is HTTPStatus.OK:
+            return JsonResponse({"text": told, "parts": parts})
+        return JsonResponse({"message": told, "detail": {"parts": parts}}, status=refused)
+    if told:
+        messages.add_message(request, messages.SUCCESS if refused is HTTPStatus.OK else messages.ERROR, told)
+    return HttpResponseRedirect(f"{reverse('workplace:image', args=[project.pk, image_pk])}?{address(request)}")
+
+
+def _parts(request: HttpRequest, project: Project, image_pk: int) -> dict[str, str]:
+    """The parts of the page that an edit changes, as they are now: the id of each, and its HTML."""
+    asset = find_image(project, image_pk)
+    state = address(request)
+    context = {
+        "project": project, "asset": asset, "may_edit": True, "suffix": f"?{state}" if state else "", **_side(asset),
+    }  # fmt: skip
+    return {name: render_to_string(f"workplace/{name}.html", context, request) for name in PARTS}
+
+
+def _side(asset: ImageAsset) -> dict[str, Any]:
+    """What stands beside the picture and can be changed there."""
+    return {
+        "metadata": _shown_metadata(asset),
+        "record": _record(asset),
+        "statuses": [(value, label) for value, label in ImageAsset.Status.choices if value in REVIEW],
+        "in_review": asset.status in REVIEW,
+        "history": _history(asset),
+    }
 
 
 def _version_for(wanted: Edit, request: HttpRequest) -> int | None:
@@ -164,9 +191,20 @@ def _json_object(text: str) -> dict[str, Any]:
     return value
 
 
-def _shown_metadata(asset: ImageAsset) -> list[tuple[str, str]]:
+def _shown_metadata(asset: ImageAsset) -> list[tuple[str, str, str | None]]:
+    """Key, value as it reads, and value as one would type it; None for what is too long to be typed."""
     rows = sorted(asset.metadata.items()) if isinstance(asset.metadata, dict) else []
-    return [(key, value if isinstance(value, str) else orjson.dumps(value).decode()) for key, value in rows]
+    return [
+        (key, value if isinstance(value, str) else orjson.dumps(value).decode(), _typed(value)) for key, value in rows
+    ]
+
+
+def _typed(value: Any) -> str | None:
+    text = orjson.dumps(value).decode()
+    if isinstance(value, str) and value == value.strip() and value:
+        with suppress(ServiceError):  # it begins like JSON: its quotes tell that it is text
+            text = value if typed_value(value) == value else text
+    return text if len(text) <= TYPED and "\n" not in text else None
 
 
 def _record(asset: Any) -> str:

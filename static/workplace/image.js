@@ -147,7 +147,8 @@
   }
 
   function keys(event) {
-    if (event.target.closest("input, textarea, select") || event.ctrlKey || event.metaKey || event.altKey) return;
+    // A checkbox has no use for letters and arrows; the space bar, which it has, means nothing here.
+    if (event.target.closest("textarea, select, input:not([type=checkbox])") || event.ctrlKey || event.metaKey || event.altKey) return;
     const press = (id) => document.getElementById(id)?.click();
     const name = { s: "shapes", b: "boxes", k: "points" }[event.key];
     if (name) toggle(stage.querySelector(`[data-toggle=${name}]`));

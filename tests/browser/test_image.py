@@ -153,3 +153,79 @@ def test_next_stays_within_the_query(open_as, curator, street):
         page.wait_for_url(f"**{address(asset)}?q=category%3Abus")
     page.keyboard.press("ArrowLeft")
     page.wait_for_url(f"**{address(found[1])}?q=category%3Abus")
+
+
+def test_edits_leave_the_picture_and_ones_place_as_they_are(open_as, curator, street):
+    asset = ImageAsset.objects.filter(project=street).first()
+    ImageAsset.objects.filter(pk=asset.pk).update(tags=["one", "two"], metadata={"lens": "35.10", "iso": 100})
+    page = open_image(open_as, curator, asset)
+    page.evaluate("window.stayed = true")
+    page.locator("[data-zoom=in]").click()
+    shown = page.locator("[data-part=zoom]").inner_text()
+    page.locator("#add-tags").fill("three")
+    page.locator("#add-tags").press("Enter")
+    expect(page.locator("#tags")).to_contain_text("three")
+    expect(page.locator("#edit-told")).to_have_text("Saved.")
+    expect(page.locator("#add-tags")).to_be_focused()
+    expect(page.locator("#add-tags")).to_have_value("")
+    page.get_by_role("button", name="Remove one").click()
+    expect(page.locator("#tags")).not_to_contain_text("one")
+    expect(page.get_by_role("button", name="Remove two")).to_be_focused()
+    page.locator("[data-key=lens]").click()
+    field = page.locator("#part-metadata dl [name=meta_value]")
+    expect(field).to_have_value("35.10")
+    field.press("Escape")
+    expect(page.locator("[data-key=lens]")).to_be_focused()
+    page.locator("[data-key=iso]").click()
+    field.fill("200")
+    field.press("Enter")
+    expect(page.locator("[data-key=iso]")).to_have_text("200")
+    expect(page.locator("[data-key=iso]")).to_be_focused()
+    expect(page.locator(".cc-history")).to_contain_text('{"iso":200}')
+    page.locator("#status").select_option("approved")
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.locator("#edit-told")).to_have_text("Saved.")
+    asset.refresh_from_db()
+    assert (asset.tags, asset.metadata) == (["two", "three"], {"lens": "35.10", "iso": 200})
+    expect(page.locator("#status")).to_be_focused()
+    assert page.evaluate("window.stayed")
+    assert page.locator("[data-part=zoom]").inner_text() == shown
+    assert ImageAsset.objects.get(pk=asset.pk).status == "approved"
+
+
+def test_what_somebody_else_changed_is_shown_and_not_overwritten(open_quietly, curator, street):
+    asset = ImageAsset.objects.filter(project=street).first()
+    ImageAsset.objects.filter(pk=asset.pk).update(metadata={"iso": 100})
+    page = open_image(open_quietly, curator, asset)
+    page.locator("[data-key=iso]").click()
+    ImageAsset.objects.filter(pk=asset.pk).update(metadata={"iso": 400}, version=asset.version + 1)
+    page.locator("#part-metadata dl [name=meta_value]").fill("200")
+    page.locator("#part-metadata dl [name=meta_value]").press("Enter")
+    expect(page.locator("#edit-told")).to_contain_text("has been changed since you read it")
+    expect(page.locator("[data-key=iso]")).to_have_text("400")
+    assert ImageAsset.objects.get(pk=asset.pk).metadata == {"iso": 400}
+
+
+@pytest.mark.parametrize("value", ["5", "true", '{"a": 1', "null", " x "])
+def test_text_that_reads_like_something_else_stays_text_when_it_is_edited(open_as, curator, street, value):
+    asset = ImageAsset.objects.filter(project=street).first()
+    ImageAsset.objects.filter(pk=asset.pk).update(metadata={"note": value})
+    page = open_image(open_as, curator, asset)
+    page.locator("[data-key=note]").click()
+    field = page.locator("#part-metadata dl [name=meta_value]")
+    quoted = orjson.dumps(value).decode()
+    expect(field).to_have_value(quoted)
+    field.fill(quoted[:-1] + '!"')
+    field.press("Enter")
+    expect(page.locator("#edit-told")).to_contain_text("Saved.")
+    assert ImageAsset.objects.get(pk=asset.pk).metadata == {"note": value + "!"}
+
+
+@pytest.mark.parametrize("place", ["[data-toggle=boxes]", ".cc-group input", ".cc-object-row"])
+def test_arrows_page_on_wherever_one_has_clicked(open_as, curator, street, place):
+    first = ImageAsset.objects.filter(project=street, annotation_count__gt=0).order_by("pk").first()
+    page = open_image(open_as, curator, first)
+    page.locator(place).first.click()
+    after = ImageAsset.objects.filter(project=street, pk__gt=first.pk).order_by("pk").first()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_url(f"**{address(after)}")
