@@ -5,8 +5,13 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.core.exceptions import PermissionDenied
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.shortcuts import redirect
+from django.urls import URLPattern, path
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from unfold.widgets import UnfoldAdminEmailInputWidget
@@ -200,6 +205,23 @@ class AuditLogAdmin(ProjectScopedAdmin):
     @admin.action(description=_("Download as CSV"))
     def as_csv(self, request: HttpRequest, queryset: QuerySet[AuditLog]) -> Any:
         """The ticked lines as a file, at most so many."""
+        return self._file(queryset)
+
+    def get_urls(self) -> list[URLPattern]:
+        """With that of the whole list as a file."""
+        whole = self.admin_site.admin_view(self.csv_of_list)
+        return [path("csv", whole, name="projects_auditlog_csv"), *super().get_urls()]
+
+    def csv_of_list(self, request: HttpRequest) -> HttpResponseBase:
+        """The lines of the list as it is filtered and searched, as a file, at most so many."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        try:
+            return self._file(self.get_changelist_instance(request).get_queryset(request))
+        except IncorrectLookupParameters:
+            return redirect("admin:projects_auditlog_changelist")
+
+    def _file(self, queryset: QuerySet[AuditLog]) -> HttpResponseBase:
         head = ("when", "who", "action", "project", "door", "request", "detail")
         rows = (
             (

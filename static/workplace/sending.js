@@ -1,10 +1,8 @@
-// Sending what is selected to CVAT: opens the exports' page with a query that says which images.
+// Exporting what is selected, or sending it to CVAT: opens the exports' page with a query that says which images.
 "use strict";
 (() => {
-  const button = document.getElementById("send-cvat");
-  if (!button) return;
   const MOST = 150; // a query has room for some more
-  button.addEventListener("click", () => {
+  for (const button of document.querySelectorAll("[data-send]")) button.addEventListener("click", () => {
     const { all, q, ids } = window.ccSelection.fields();
     const keys = (ids ?? "").split(",").filter(Boolean);
     if (!all && keys.length > MOST) {
@@ -12,6 +10,6 @@
       return;
     }
     const query = all ? q : keys.length === 1 ? `id:${keys[0]}` : `id:(${keys.join(" OR ")})`;
-    location.assign(`${button.dataset.address}?${new URLSearchParams({ q: query, what: "cvat" })}`);
+    location.assign(`${button.dataset.address}?${new URLSearchParams({ q: query, what: button.dataset.send })}`);
   });
 })();

@@ -103,3 +103,17 @@ def test_a_phone_shows_it_all(open_as, street, language):
             assert len(tops) == 1
             up, after = (page.locator(f"#{each}").bounding_box() for each in ("up", "after"))
             assert abs(after["y"] - up["y"]) < 4
+
+
+@pytest.mark.parametrize(("button", "what"), [("#export-chosen", "json"), ("#send-cvat", "cvat")])
+def test_ticked_images_are_exported_or_sent(open_as, street, button, what):
+    page = open_as(staff(street, Role.MANAGER), f"/admin/work/{street.pk}/images")
+    chosen = [page.locator(".cc-tile").nth(place).get_attribute("data-id") for place in (1, 3)]
+    for place in (1, 3):
+        page.locator(".cc-tile").nth(place).hover()
+        page.locator(".cc-pick").nth(place).click()
+    page.locator(button).click()
+    page.wait_for_url("**/exports?*")
+    expect(page.locator("#export-query")).to_have_value(f"id:({' OR '.join(chosen)})")
+    expect(page.get_by_role("status").filter(has_text="Look at them")).to_contain_text("2 images")
+    expect(page.locator(f"#export-form [name=what][value={what}]")).to_be_checked()
