@@ -4,12 +4,13 @@ Distances are between shares, so a large selection can be compared with a small 
 """
 
 import math
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from insights import reading
-from insights.metrics import METRICS
+from insights.metrics import METRICS, Metric
 from insights.reading import Reading
 from projects.models import Project
 
@@ -17,10 +18,11 @@ STANDING_OUT = 5  # bars per metric
 # These say what the selections are, not how they differ.
 PASSED_OVER = ("splits", "split_leakage", "imbalance", "image_activity", "label_activity")
 COMPARED = tuple(name for name in METRICS if name not in PASSED_OVER)
-EMPTY_LABEL = "(no value)"
+# What is in no bar. Told apart from bars by their kind: a class may have one of these names.
+NO_VALUE, OTHER = "(no value)", "(other)"
 
-Shares = dict[str, float]
-Measure = Literal["earth_mover", "total_variation"]
+Key = tuple[str, str]  # what it is (bar, other, missing) and its label
+Shares = dict[Key, float]
 
 
 @dataclass(frozen=True)
@@ -36,15 +38,13 @@ class Difference:
 
 @dataclass(frozen=True)
 class Compared:
-    """One metric of both. `distance` is what metrics are ranked by: `measure` names it. None where one is empty."""
+    """One metric of both. `distance` is what metrics are ranked by, the total variation. None where one is empty."""
 
     metric: str
     title: str
-    measure: Measure
     distance: float | None
-    total_variation: float | None
     jensen_shannon: float | None
-    earth_mover: float | None
+    earth_mover: float | None  # of histograms
     stands_out: list[Difference] = field(default_factory=list)
     a: Reading | None = None
     b: Reading | None = None
@@ -58,16 +58,16 @@ def compare(project: Project, a: str, b: str, *, wait_ms: int | None = None) -> 
     return sorted(found, key=lambda each: -1.0 if each.distance is None else each.distance, reverse=True)
 
 
-def total_variation(a: Shares, b: Shares) -> float:
+def total_variation(a: Mapping[Any, float], b: Mapping[Any, float]) -> float:
     """Half the sum of the absolute differences: the largest difference of any event's probability."""
-    return sum(abs(a.get(label, 0.0) - b.get(label, 0.0)) for label in a.keys() | b.keys()) / 2
+    return sum(abs(a.get(key, 0.0) - b.get(key, 0.0)) for key in a.keys() | b.keys()) / 2
 
 
-def jensen_shannon(a: Shares, b: Shares) -> float:
+def jensen_shannon(a: Mapping[Any, float], b: Mapping[Any, float]) -> float:
     """Jensen-Shannon distance: the square root of the divergence in bits (Endres and Schindelin 2003)."""
     divergence = 0.0
-    for label in a.keys() | b.keys():
-        one, other = a.get(label, 0.0), b.get(label, 0.0)
+    for key in a.keys() | b.keys():
+        one, other = a.get(key, 0.0), b.get(key, 0.0)
         middle = (one + other) / 2
         divergence += sum(share * math.log2(share / middle) / 2 for share in (one, other) if share)
     return math.sqrt(min(1.0, max(0.0, divergence)))
@@ -86,78 +86,79 @@ def earth_mover(a: Sequence[float], b: Sequence[float]) -> float:
 
 def _compared(one: Reading, other: Reading) -> Compared:
     metric = METRICS[one.metric]
-    measure: Measure = "earth_mover" if metric.kind == "histogram" else "total_variation"
-    bars_a, bars_b = _bars(one.figures), _bars(other.figures)
-    shares_a, shares_b = _shares(bars_a), _shares(bars_b)
+    bars_a, bars_b = bars_of(one.figures), bars_of(other.figures)
+    shares_a, shares_b = shares_of(bars_a), shares_of(bars_b)
     if not shares_a or not shares_b:
-        return Compared(one.metric, metric.title, measure, None, None, None, None, [], one, other)
-    variation = total_variation(shares_a, shares_b)
-    mover = _mover(one.figures, other.figures) if metric.kind == "histogram" else None
+        return Compared(one.metric, metric.title, None, None, None, [], one, other)
     return Compared(
         metric=one.metric,
         title=metric.title,
-        measure=measure,
-        distance=variation if mover is None else mover,
-        total_variation=variation,
+        distance=total_variation(shares_a, shares_b),
         jensen_shannon=jensen_shannon(shares_a, shares_b),
-        earth_mover=mover,
+        earth_mover=_mover(metric, one.figures, other.figures) if metric.kind == "histogram" else None,
         stands_out=_standing_out(shares_a, shares_b, bars_a, bars_b),
         a=one,
         b=other,
     )
 
 
-def _bars(figures: Any) -> dict[str, tuple[int, str | None]]:
-    """Counts and queries by label, those without a value among them."""
+def bars_of(figures: Any) -> dict[Key, tuple[int, str | None]]:
+    """Counts and queries of what figures count, those without a value among them.
+
+    Bars of one label are taken as one, which no query selects.
+    """
     if figures is None:
         return {}
     match figures["kind"]:
         case "bars":
-            found = {each["label"]: (each["count"], each["q"]) for each in figures["bars"]}
-            if figures["other"]:
-                found["(other)"] = (figures["other"], None)
+            listed = [(each["label"], each["count"], each["q"]) for each in figures["bars"]]
         case "histogram":
-            found = {each["label"]: (each["count"], each["q"]) for each in figures["bins"]}
+            listed = [(each["label"], each["count"], each["q"]) for each in figures["bins"]]
         case _:
             x, y = figures["x"]["labels"], figures["y"]["labels"]
-            found = {f"{x[e['x']]} / {y[e['y']]}": (e["count"], e["q"]) for e in figures["cells"]}
-    missing = figures["missing"]
-    return {**found, EMPTY_LABEL: (missing["count"], missing["q"])} if missing["count"] else found
+            listed = [(f"{x[e['x']]} / {y[e['y']]}", e["count"], e["q"]) for e in figures["cells"]]
+    found: dict[Key, tuple[int, str | None]] = {}
+    for label, count, q in listed:
+        key = ("bar", label)
+        found[key] = (found[key][0] + count, None) if key in found else (count, q)
+    if figures.get("other"):
+        found["other", OTHER] = (figures["other"], None)
+    if figures["missing"]["count"]:
+        found["missing", NO_VALUE] = (figures["missing"]["count"], figures["missing"]["q"])
+    return found
 
 
-def _shares(bars: Mapping[str, tuple[int, str | None]]) -> Shares:
+def shares_of(bars: Mapping[Key, tuple[int, str | None]]) -> Shares:
+    """The counts over their sum; nothing, where that is 0."""
     total = sum(count for count, _ in bars.values())
-    return {label: count / total for label, (count, _) in bars.items()} if total else {}
+    return {key: count / total for key, (count, _) in bars.items()} if total else {}
 
 
-def _mover(a: Any, b: Any) -> float | None:
-    """Of the values that are there; the bins of both are those of one scale, in order of their lower ends."""
-    bins = {_low(each): None for figures in (a, b) for each in figures["bins"]}
-    order = sorted(bins)
+def _mover(metric: Metric, a: Any, b: Any) -> float | None:
+    """Of the values that are there, over all bins that the metric has, whether anything is in them or not."""
+    edges = metric.params["edges"]
     weights = []
     for figures in (a, b):
-        counts = {_low(each): each["count"] for each in figures["bins"]}
-        total = sum(counts.values())
+        total = sum(each["count"] for each in figures["bins"])
         if not total:
             return None
-        weights.append([counts.get(low, 0) / total for low in order])
+        shares = [0.0] * (len(edges) + 1)
+        for each in figures["bins"]:
+            shares[0 if each["low"] is None else bisect_right(edges, each["low"])] += each["count"] / total
+        weights.append(shares)
     return earth_mover(*weights)
 
 
-def _low(each: Any) -> float:
-    return -math.inf if each["low"] is None else float(each["low"])
-
-
 def _standing_out(
-    a: Shares, b: Shares, bars_a: Mapping[str, tuple[int, str | None]], bars_b: Mapping[str, tuple[int, str | None]]
+    a: Shares, b: Shares, bars_a: Mapping[Key, tuple[int, str | None]], bars_b: Mapping[Key, tuple[int, str | None]]
 ) -> list[Difference]:
-    labels = sorted(a.keys() | b.keys(), key=lambda label: (-abs(a.get(label, 0) - b.get(label, 0)), label))
+    keys = sorted(a.keys() | b.keys(), key=lambda key: (-abs(a.get(key, 0) - b.get(key, 0)), key))
     return [
-        Difference(label, a.get(label, 0.0), b.get(label, 0.0), _q(bars_a, label), _q(bars_b, label))
-        for label in labels[:STANDING_OUT]
-        if a.get(label, 0.0) != b.get(label, 0.0)
+        Difference(key[1], a.get(key, 0.0), b.get(key, 0.0), _q(bars_a, key), _q(bars_b, key))
+        for key in keys[:STANDING_OUT]
+        if a.get(key, 0.0) != b.get(key, 0.0)
     ]
 
 
-def _q(bars: Mapping[str, tuple[int, str | None]], label: str) -> str | None:
-    return bars[label][1] if label in bars else None
+def _q(bars: Mapping[Key, tuple[int, str | None]], key: Key) -> str | None:
+    return bars[key][1] if key in bars else None

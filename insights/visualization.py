@@ -1,5 +1,6 @@
 """How a saved view is drawn: {"metric", "chart", "options"}, checked before it is kept."""
 
+import fnmatch
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -8,7 +9,7 @@ from accounts.errors import ServiceError
 from annotations import query
 from annotations.models import Category
 from annotations.query.errors import did_you_mean
-from annotations.query.tree import Is, terms
+from annotations.query.tree import Differs, Is, Matches, terms
 from insights.metrics import METRICS, Metric
 from projects.models import Project
 
@@ -78,13 +79,19 @@ def checked_query(project: Project, value: Any) -> dict[str, str]:
         tree = query.parse(text)
     except query.QueryError as error:
         raise ServiceError(error.message, detail=error.detail, fields={"query.q": [error.message]}) from error
-    asked = {term.test.value for term in terms(tree) if term.field == "category" and isinstance(term.test, Is)}
-    if asked:
-        known = set(Category.objects.filter(project=project).values_list("name", flat=True))
-        if foreign := sorted(str(name) for name in asked - known):
-            hint = did_you_mean(foreign[0], known)
-            text = f"This project has no category {foreign[0]!r}{': ' + hint if hint else ''}."
-            raise _refused({"query.q": [text]})
+    for field, column in (("category", "name"), ("supercategory", "supercategory")):
+        tests = [term.test for term in terms(tree) if term.field == field]
+        if not tests:
+            continue
+        known = set(filter(None, Category.objects.filter(project=project).values_list(column, flat=True)))
+        for name in (each.value for each in tests if isinstance(each, (Is, Differs))):
+            if name not in known:
+                hint = did_you_mean(str(name), known)
+                raise _refused({"query.q": [f"This project has no {field} {name!r}{_then(hint)}"]})
+        for pattern in (each.pattern for each in tests if isinstance(each, Matches)):
+            fits = re.compile(fnmatch.translate(pattern.replace("[", "[[]")), re.IGNORECASE)
+            if not any(fits.match(name) for name in known):
+                raise _refused({"query.q": [f"No {field} of this project fits {pattern!r}."]})
     return {"q": value.get("q", ""), **look}
 
 
@@ -96,7 +103,12 @@ def find_metric(name: str) -> Metric | None:
 def unknown_metric(name: object) -> str:
     """What to say of a name that no metric has."""
     hint = did_you_mean(name, METRICS) if isinstance(name, str) else ""
-    return f"There is no metric {_shown(name)}{': ' + hint if hint else ''}. The metrics are: {', '.join(METRICS)}."
+    return f"There is no metric {_shown(name)}{_then(hint)} The metrics are: {', '.join(METRICS)}."
+
+
+def _then(hint: str) -> str:
+    """What ends a sentence: the hint, which is a question, or a full stop."""
+    return f": {hint}" if hint else "."
 
 
 def _metric(name: Any, faults: Faults) -> Metric | None:

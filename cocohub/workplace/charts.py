@@ -8,10 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
-from django.utils.formats import number_format
-
 from cocohub.workplace import metric_words as words
-from insights.comparison import Compared
+from cocohub.workplace.chart_style import PLAIN, Style, percent, shown
+from insights.comparison import Compared, Key, bars_of, shares_of
 from insights.plotting.shapes import heat
 
 BARS = 12  # shown at first
@@ -21,6 +20,7 @@ AXIS_LABELS = 6  # below columns
 MOST_COLUMNS = 120
 SIDE = 12  # labels beside a heat map
 FEW_DAYS = 3
+NONE = (0, None)
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,7 @@ class Part:
     width: float
     color: int
     tip: str
+    link: str = ""  # the images of this piece alone
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,11 @@ class Row:
     parts: list[Part]
     number: str
     link: str
+
+    @property
+    def in_pieces(self) -> bool:
+        """Whether its pieces lead to images of their own."""
+        return any(part.link for part in self.parts)
 
 
 @dataclass(frozen=True)
@@ -112,28 +118,15 @@ class Chart:
         return not (self.rows or self.columns or self.squares or self.curves or self.numbers)
 
 
-def shown(value: float) -> str:
-    """A number as the reader's language writes it: whole ones whole, others with what matters."""
-    if value == round(value):
-        return str(number_format(round(value), use_l10n=True, force_grouping=True))
-    return str(number_format(float(f"{value:.3g}"), use_l10n=True))
-
-
-def percent(share: float) -> str:
-    """A share from 0 to 1 in percent, with a digit after the point where it is small."""
-    value = 100 * share
-    return f"{value:.1f} %" if 0 < value < 10 else f"{value:.0f} %"
-
-
 def link(images: str, q: str | None) -> str:
     """The page of images with this query; empty where no query selects them."""
     return "" if q is None else f"{images}?q={quote(q, safe='')}"
 
 
-def chart(metric: str, figures: Mapping[str, Any], images: str) -> Chart:
+def chart(metric: str, figures: Mapping[str, Any], images: str, style: Style = PLAIN) -> Chart:
     """The chart of a metric's figures; `images` is the address of the project's images."""
     draw = {"bars": _bars, "histogram": _histogram, "grid": _grid, "series": _series, "numbers": _numbers}
-    return told_about(draw[figures["kind"]](metric, figures, images), figures, images)
+    return told_about(draw[figures["kind"]](metric, figures, images, style), figures, images)
 
 
 def told_about(drawn: Chart, figures: Mapping[str, Any], images: str) -> Chart:
@@ -146,98 +139,109 @@ def told_about(drawn: Chart, figures: Mapping[str, Any], images: str) -> Chart:
     return drawn
 
 
-def _bars(metric: str, figures: Mapping[str, Any], images: str) -> Chart:
-    bars = figures["bars"][:MORE_BARS]
+def _bars(metric: str, figures: Mapping[str, Any], images: str, style: Style) -> Chart:
+    bars = figures["bars"][: style.limit or MORE_BARS]
     greatest = max((each["count"] for each in bars), default=0) or 1
     names = sorted({name for each in figures["bars"] for name in each.get("parts", {})})
     colors = {name: place % COLORS for place, name in enumerate(names)}
     rows = []
     for each in bars:
         text = words.label(metric, each["label"])
-        given = each.get("parts") if len(names) > 1 else None
-        parts = [
-            Part(100 * count / greatest, colors[name], f"{_part_name(name)}: {shown(count)}")
-            for name, count in sorted((given or {}).items())
-            if count
-        ] or [Part(100 * each["count"] / greatest, 0, "")]
-        rows.append(Row(text, parts, shown(each["count"]), link(images, each["q"])))
+        parts = _parts(each, colors, greatest, images, style) if len(names) > 1 else []
+        parts = parts or [Part(style.size(each["count"], greatest), 0, "")]
+        rows.append(Row(text, parts, style.text(each["count"]), link(images, each["q"])))
     legend = [(color, _part_name(name)) for name, color in colors.items()] if len(names) > 1 else []
-    return Chart("rows", rows=rows[:BARS], more=rows[BARS:], legend=legend)
+    first = style.limit or BARS
+    return Chart("rows", rows=rows[:first], more=rows[first:], legend=legend)
+
+
+def _parts(bar: Mapping[str, Any], colors: Mapping[str, int], greatest: float, images: str, style: Style) -> list[Part]:
+    given = [(name, count) for name, count in sorted(bar.get("parts", {}).items()) if count]
+    queries = bar.get("part_queries", {})
+    widths = style.sizes([count for _, count in given], greatest)
+    return [
+        Part(width, colors[name], f"{_part_name(name)}: {style.text(count)}", link(images, queries.get(name)))
+        for (name, count), width in zip(given, widths, strict=True)
+    ]
 
 
 def _part_name(name: str) -> str:
     return words.word(name) if name else words.label("", "")
 
 
-def _histogram(metric: str, figures: Mapping[str, Any], images: str) -> Chart:
+def _histogram(metric: str, figures: Mapping[str, Any], images: str, style: Style) -> Chart:
     bins = figures["bins"][:MOST_COLUMNS]
     greatest = max((each["count"] for each in bins), default=0) or 1
     columns = [
-        Column(100 * each["count"] / greatest, link(images, each["q"]), f"{each['label']}: {shown(each['count'])}")
+        Column(
+            style.size(each["count"], greatest),
+            link(images, each["q"]),
+            f"{each['label']}: {style.text(each['count'])}",
+        )
         for each in bins
     ]
     return Chart(
-        "columns", columns=columns, labels=spread([each["label"] for each in bins]), top=shown(greatest),
+        "columns", columns=columns, labels=spread([each["label"] for each in bins]), top=style.text(greatest),
         x_title=words.word(figures["axis"]),
     )  # fmt: skip
 
 
-def _grid(metric: str, figures: Mapping[str, Any], images: str) -> Chart:
+def _grid(metric: str, figures: Mapping[str, Any], images: str, style: Style) -> Chart:
     across, down = figures["x"]["labels"], figures["y"]["labels"]
     greatest = max((each["count"] for each in figures["cells"]), default=0) or 1
     squares = [
         Square(
-            each["x"] + 1, each["y"] + 1, heat(each["count"] / greatest), link(images, each["q"]),
-            f"{across[each['x']]} × {down[each['y']]}: {shown(each['count'])}",
+            each["x"] + 1, each["y"] + 1, heat(style.size(each["count"], greatest) / 100), link(images, each["q"]),
+            f"{across[each['x']]} × {down[each['y']]}: {style.text(each['count'])}",
         )
         for each in figures["cells"]
     ]  # fmt: skip
     every = max(1, -(-len(down) // SIDE))
     return Chart(
         "squares", squares=squares, width=len(across), height=len(down), labels=spread(across),
-        sides=[text if place % every == 0 else "" for place, text in enumerate(down)], top=shown(greatest),
+        sides=[text if place % every == 0 else "" for place, text in enumerate(down)], top=style.text(greatest),
         x_title=words.word(figures["x"]["title"]), y_title=words.word(figures["y"]["title"]),
     )  # fmt: skip
 
 
-def _series(metric: str, figures: Mapping[str, Any], images: str) -> Chart:
+def _series(metric: str, figures: Mapping[str, Any], images: str, style: Style) -> Chart:
     days = sorted({each["day"] for line in figures["lines"] for each in line["points"]})
     if len(days) < FEW_DAYS:
-        return _few_days(metric, figures, images)
+        return _few_days(metric, figures, images, style)
     greatest = max((each["count"] for line in figures["lines"] for each in line["points"]), default=0) or 1
     places = {day: 100 * place / (len(days) - 1) for place, day in enumerate(days)}
     curves = []
     for color, line in enumerate(figures["lines"]):
         name = words.label(metric, line["name"])
         points = {each["day"]: each for each in line["points"]}
-        heights = [(places[day], 100 - 100 * points.get(day, {}).get("count", 0) / greatest) for day in days]
+        heights = [(places[day], 100 - style.size(points.get(day, {}).get("count", 0), greatest)) for day in days]
         dots = [
             Dot(
-                places[day], 100 - 100 * each["count"] / greatest, link(images, each["q"]),
-                f"{day}, {name}: {shown(each['count'])}",
+                places[day], 100 - style.size(each["count"], greatest), link(images, each["q"]),
+                f"{day}, {name}: {style.text(each['count'])}",
             )
             for day, each in sorted(points.items())
         ]  # fmt: skip
         curves.append(Curve(color % COLORS, " ".join(f"{x:.2f},{y:.2f}" for x, y in heights), dots))
     legend = [(place % COLORS, words.label(metric, line["name"])) for place, line in enumerate(figures["lines"])]
-    return Chart("curves", curves=curves, legend=legend, labels=spread(days), top=shown(greatest))
+    return Chart("curves", curves=curves, legend=legend, labels=spread(days), top=style.text(greatest))
 
 
-def _few_days(metric: str, figures: Mapping[str, Any], images: str) -> Chart:
+def _few_days(metric: str, figures: Mapping[str, Any], images: str, style: Style) -> Chart:
     """A line needs some days; fewer are bars."""
     listed = [(each, line["name"]) for line in figures["lines"] for each in line["points"]]
     greatest = max((each["count"] for each, _ in listed), default=0) or 1
     rows = [
         Row(
-            f"{words.label(metric, name)} {each['day']}", [Part(100 * each["count"] / greatest, 0, "")],
-            shown(each["count"]), link(images, each["q"]),
+            f"{words.label(metric, name)} {each['day']}", [Part(style.size(each["count"], greatest), 0, "")],
+            style.text(each["count"]), link(images, each["q"]),
         )
         for each, name in listed
     ]  # fmt: skip
     return Chart("rows", rows=rows)
 
 
-def _numbers(metric: str, figures: Mapping[str, Any], images: str) -> Chart:
+def _numbers(metric: str, figures: Mapping[str, Any], images: str, style: Style) -> Chart:
     numbers = []
     for each in figures["numbers"]:
         name, told = words.number(each["name"], each["help"])
@@ -263,32 +267,24 @@ def pair(compared: Compared, images: str) -> Chart:
         return Chart("pairs")
     if a["kind"] == "histogram":
         return _two_histograms(a, b, images)
+    rows: list[tuple[Key, float, float, str | None, str | None]]
     if a["kind"] == "bars":
-        one, other = ({each["label"]: each for each in figures["bars"]} for figures in (a, b))
-        most = sorted(
-            one.keys() | other.keys(), key=lambda label: -max(_share(one, label, a), _share(other, label, b))
-        )[:BARS]
+        one, other = bars_of(a), bars_of(b)
+        first_shares, second_shares = shares_of(one), shares_of(other)
         rows = [
-            (label, _share(one, label, a), _share(other, label, b), _query(one, label), _query(other, label))
-            for label in most
+            (key, first_shares.get(key, 0), second_shares.get(key, 0), one.get(key, NONE)[1], other.get(key, NONE)[1])
+            for key in one.keys() | other.keys()
         ]
+        rows = sorted(rows, key=lambda row: (-max(row[1], row[2]), row[0]))[:BARS]
     else:
-        rows = [(each.label, each.a, each.b, each.q_a, each.q_b) for each in compared.stands_out]
+        rows = [(("bar", each.label), each.a, each.b, each.q_a, each.q_b) for each in compared.stands_out]
     greatest = max((max(first, second) for _, first, second, _, _ in rows), default=0) or 1
     drawn = Chart("pairs")
-    for label, first, second, q_a, q_b in rows:
-        text = words.label(compared.metric, label)
+    for (kind, label), first, second, q_a, q_b in rows:
+        text = words.label(compared.metric, label) if kind == "bar" else words.word(label)
         drawn.rows.append(Row(text, [Part(100 * first / greatest, 0, "A")], percent(first), link(images, q_a)))
         drawn.rows.append(Row(text, [Part(100 * second / greatest, 1, "B")], percent(second), link(images, q_b)))
     return drawn
-
-
-def _share(bars: Mapping[str, Any], label: str, figures: Mapping[str, Any]) -> float:
-    return bars[label]["count"] / figures["total"] if label in bars and figures["total"] else 0.0
-
-
-def _query(bars: Mapping[str, Any], label: str) -> str | None:
-    return bars[label]["q"] if label in bars else None
 
 
 def _two_histograms(a: Mapping[str, Any], b: Mapping[str, Any], images: str) -> Chart:

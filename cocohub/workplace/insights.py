@@ -16,6 +16,7 @@ from accounts.errors import ServiceError
 from annotations import query
 from cocohub.workplace import chart_kinds, charts, judging
 from cocohub.workplace import metric_words as words
+from cocohub.workplace.chart_style import percent
 from cocohub.workplace.choosing import Fault, query_of
 from cocohub.workplace.pages import in_project, metric_wait, show, told
 from insights import comparison, reading, services
@@ -124,9 +125,13 @@ def _choices(metric: str, text: str, chosen: dict[str, str]) -> list[dict[str, A
     return choices
 
 
-def _card(project: Project, found: Reading, images: str, chosen: dict[str, str]) -> dict[str, Any]:
+def _card(
+    project: Project, found: Reading, images: str, chosen: dict[str, str], options: dict[str, Any] | None = None
+) -> dict[str, Any]:
     kind = chosen.get(found.metric) or CHARTS[METRICS[found.metric].kind][0]
-    drawn = chart_kinds.chart(found.metric, found.figures, images, kind) if found.figures is not None else None
+    drawn = None
+    if found.figures is not None:
+        drawn = chart_kinds.chart(found.metric, found.figures, images, kind, options)
     return {
         "name": found.metric,
         "title": words.title(found.metric),
@@ -146,12 +151,12 @@ def _card_of_view(project: Project, view: InsightView, images: str) -> dict[str,
         [found] = reading.read(project, [name], text, wait_ms=metric_wait(project))
     except query.QueryError:
         return None
-    kinds = {name: view.visualization.get("chart", "")}
+    kinds, options = {name: view.visualization.get("chart", "")}, view.visualization.get("options", {})
     return {
-        **_card(project, found, images, kinds),
+        **_card(project, found, images, kinds, options),
         "title": view.name,
         "view": view,
-        "under": words.title(name),
+        "under": options.get("title") or words.title(name),
         "q": text,
     }
 
@@ -173,7 +178,7 @@ def _comparison(request: HttpRequest, project: Project, images: str) -> HttpResp
             "name": row.metric,
             "title": words.title(row.metric),
             "compared": row,
-            "distance": None if row.distance is None else charts.percent(row.distance),
+            "distance": None if row.distance is None else percent(row.distance),
             "width": 0 if row.distance is None else round(100 * row.distance),
             "chart": charts.pair(row, images),
             "waiting": any(each is not None and each.pending for each in (row.a, row.b)),

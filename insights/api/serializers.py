@@ -204,11 +204,13 @@ class ComparedSerializer(serializers.Serializer[Any]):
 
     metric = serializers.CharField()
     title = serializers.CharField()
-    measure = serializers.CharField(help_text="Which distance it is ranked by.")
-    distance = serializers.FloatField(allow_null=True)
-    total_variation = serializers.FloatField(allow_null=True)
-    jensen_shannon = serializers.FloatField(allow_null=True)
-    earth_mover = serializers.FloatField(allow_null=True)
+    distance = serializers.FloatField(
+        allow_null=True, help_text="Total variation, by which metrics are ranked: 0 the same, 1 nothing in common."
+    )
+    jensen_shannon = serializers.FloatField(allow_null=True, help_text="Jensen-Shannon distance.")
+    earth_mover = serializers.FloatField(
+        allow_null=True, help_text="Of histograms: how far values lie apart, in bins over the number of bins less one."
+    )
     stands_out = DifferenceSerializer(many=True)
     a = ReadingSerializer()
     b = ReadingSerializer()

@@ -9,9 +9,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, TypeAlias
 
 from annotations.models import Category
 from annotations.query.tree import Is, Not, Present, Term
@@ -19,6 +17,10 @@ from insights.metrics.bars import bar, ranked
 from insights.metrics.definition import BARS, Family, Metric, Rows
 from insights.metrics.figures import Bar, Bars, Figures, Grid, Number, Numbers
 from insights.metrics.selection import Selection
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 TOGETHER = 30  # classes of the co-occurrence matrix: the most frequent ones, by images
 
@@ -48,7 +50,7 @@ BITS = 62  # of a bigint, so that none is its sign
 
 Named = dict[int | None, str | None]
 Bits = dict[int, int]  # {category: the bit that it sets}
-Ints = NDArray[np.int64]
+Ints: TypeAlias = "NDArray[np.int64]"
 
 
 def _measure(selection: Selection, metrics: Sequence[Metric]) -> dict[str, Figures]:
@@ -77,8 +79,7 @@ def _measure(selection: Selection, metrics: Sequence[Metric]) -> dict[str, Figur
         ],
     )
     if "co_occurrence" in wanted:
-        found = of_images.pop(0) if labels else (np.empty(0, np.int64), np.empty(0, np.int64))
-        figures["co_occurrence"] = _co_occurrence(selection, labels, *found)
+        figures["co_occurrence"] = _co_occurrence(selection, labels, *(of_images.pop(0) if labels else _none()))
     if "supercategories" in wanted:
         numbers = _added((above.get(pk), number) for pk, _, number in counts)
         on = {
@@ -124,9 +125,17 @@ def _masks(selection: Selection, sets: Sequence[Bits]) -> list[tuple[Ints, Ints]
         counts=" UNION ALL ".join(f"SELECT {n}, mask{n}, count(*) FROM images GROUP BY mask{n}" for n in numbered),
     )
     set_bits = [[1 << bits[pk] if pk in bits else 0 for pk in ids] for bits in sets]
+    import numpy as np  # a process that counts no classes does without
+
     rows = selection.rows_of_one_process(sql, [ids, *set_bits])  # nearly all images have annotations in each part
     found = np.fromiter(chain.from_iterable(rows), np.int64, 3 * len(rows)).reshape(-1, 3)
     return [(found[found[:, 0] == number, 1], found[found[:, 0] == number, 2]) for number in numbered]
+
+
+def _none() -> tuple[Ints, Ints]:
+    import numpy as np
+
+    return np.empty(0, np.int64), np.empty(0, np.int64)
 
 
 def _together(images: Mapping[str | None, int], names: Named) -> list[str]:
@@ -148,11 +157,15 @@ def _classes(selection: Selection, counts: Rows, names: Named, images: Mapping[s
     for name in dict.fromkeys(names.values()):
         condition = Not(Term("category", Present())) if name is None else Term("category", Is(name))
         q = selection.with_object(condition) if name is None else selection.narrowed(condition)
-        bars[name] = bar(name or "", 0, q, images=images.get(name, 0), parts={})
+        bars[name] = bar(name or "", 0, q, images=images.get(name, 0), parts={}, part_queries={})
     for category, split, number in counts:
-        each = bars[names.get(category)]
+        name = names.get(category)
+        each = bars[name]
         each["count"] += number
         each["parts"][split or ""] = each["parts"].get(split or "", 0) + number
+        if split and name is not None:
+            q = selection.narrowed(Term("category", Is(name)), Term("split", Is(split)))
+            each["part_queries"][split] = q
     without = bars.pop(None)
     total = sum(each["count"] for each in bars.values()) + without["count"]
     return ranked(bars.values(), "annotations", total, {"count": without["count"], "q": without["q"]})
@@ -169,6 +182,8 @@ def _supercategories(selection: Selection, counts: Mapping[str | None, int], ima
 
 
 def _co_occurrence(selection: Selection, labels: Sequence[str], masks: Ints, numbers: Ints) -> Grid:
+    import numpy as np
+
     # As floating point, which multiplies matrices far more quickly, and is exact below 2^53.
     on_image = ((masks[:, None] >> np.arange(len(labels))) & 1).astype(np.float64)
     together = on_image.T @ (on_image * numbers[:, None])
@@ -179,7 +194,7 @@ def _co_occurrence(selection: Selection, labels: Sequence[str], masks: Ints, num
     return {
         "kind": "grid",
         "unit": "images",
-        "total": sum(number for _, _, number, _ in cells),
+        "total": int(numbers[masks != 0].sum()),
         "x": {"title": "class", "labels": list(labels)},
         "y": {"title": "class", "labels": list(labels)},
         "cells": [{"x": x, "y": y, "count": number, "q": q} for x, y, number, q in cells],
@@ -240,7 +255,8 @@ METRICS = (
     ),
     Metric(
         "co_occurrence", "Classes that occur together",
-        "Images on which two classes are both annotated; on the diagonal, images of the class.",
+        "Images on which two classes are both annotated; on the diagonal, images of the class. Of the 30 classes that "
+        "most images have; the total are the images with any of them.",
         "grid", "images", CLASSES, params={"classes": TOGETHER},
     ),
     Metric(

@@ -8,7 +8,7 @@ from insights.metrics.figures import Figures, Unit
 from insights.metrics.selection import Selection
 
 # Raised when any metric counts otherwise than before: figures kept from an older version are then not used.
-VERSION = 3
+VERSION = 4
 BARS = 200  # bars of a metric; what is beyond them is counted together
 
 Rows = list[tuple[Any, ...]]

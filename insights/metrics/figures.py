@@ -18,19 +18,24 @@ class Rest(TypedDict):
 
 
 class Bar(TypedDict):
-    """One value. `images` is the number of images with it where annotations are counted; `parts` adds up to `count`."""
+    """One value. `images` is the number of images with it where annotations are counted; `parts` adds up to `count`.
+
+    `part_queries` select what the parts count.
+    """
 
     label: str
     count: int
     q: str | None
     images: NotRequired[int]
     parts: NotRequired[dict[str, int]]
+    part_queries: NotRequired[dict[str, str | None]]
 
 
 class Bars(TypedDict):
     """Values without an order, the most frequent first. `other` is what the bars beyond the limit count together.
 
-    `total` counts each image or annotation once; one with several values (tags) is in several bars.
+    `total` counts each image or annotation once; one with several values (tags) is in several bars. Keypoints are
+    counted by themselves: their `total` is their number.
     """
 
     kind: Literal["bars"]

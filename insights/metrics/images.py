@@ -126,7 +126,8 @@ METRICS = (
     ),
     Metric(
         "file_sizes", "File sizes", "Bytes of the stored pictures, in kilobytes of 1,024 bytes.", "histogram", "images",
-        IMAGES, params={"edges": listed(BYTES.edges)}, keys=(BYTES.sql("i.size_bytes", "bigint"),),
+        IMAGES, params={"edges": listed([edge / BYTES_PER_KB for edge in map(Decimal, BYTES.edges)])},
+        keys=(BYTES.sql("i.size_bytes", "bigint"),),
         build=histogram(BYTES, "images", "KB"),
     ),
 )  # fmt: skip

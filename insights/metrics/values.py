@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal
 
 from annotations.models import Category
-from annotations.query.keypoints import name_at, names_of
+from annotations.query import keypoints
 from annotations.query.tree import Is, Node, Not, Present, Term, Word
 from annotations.query.values import number_of
 from insights.metrics.bars import bar, ranked
@@ -154,27 +154,36 @@ def _keypoints(selection: Selection, metrics: Sequence[Metric]) -> dict[str, Fig
     tables, where = selection.annotation_tables, selection.of_project
     rows = selection.rows(_KEYPOINTS.format(tables=tables, where=where))
     categories = Category.objects.filter(project=selection.project)
-    named = {pk: (name, names_of(listed)) for pk, name, listed in categories.values_list(*_OF_CATEGORIES)}
+    named = {pk: (name, keypoints.names_of(listed)) for pk, name, listed in categories.values_list(*_OF_CATEGORIES)}
     counts: dict[tuple[str | None, str, str], dict[str, int]] = {}
     for category, place, visibility, number in rows:
-        name, keypoints = named.get(category, (None, []))
-        asked = name_at(keypoints, place)
-        label = f"{name or ''}: {asked if place < len(keypoints) else f'keypoint {place + 1}'}"
+        name, listed = named.get(category, (None, []))
+        asked = keypoints.name_at(listed, place)
+        label = f"{name or ''}: {asked if place < len(listed) else f'keypoint {place + 1}'}"
         parts = counts.setdefault((name, asked, label), dict.fromkeys(VISIBILITIES, 0))
         parts[VISIBILITIES[visibility]] += number
     bars = [
-        bar(label, sum(parts.values()), _with_keypoint(selection, name, asked), parts=parts)
+        bar(
+            label,
+            sum(parts.values()),
+            _with_keypoint(selection, name, asked, Present()),
+            parts=parts,
+            part_queries={
+                shown: _with_keypoint(selection, name, asked, Is(visibility))
+                for shown, visibility in zip(VISIBILITIES, keypoints.VISIBILITIES, strict=True)
+            },
+        )
         for (name, asked, label), parts in counts.items()
     ]
     return {"keypoints": ranked(bars, "annotations", sum(each["count"] for each in bars))}
 
 
-def _with_keypoint(selection: Selection, category: str | None, keypoint: str) -> str | None:
+def _with_keypoint(selection: Selection, category: str | None, keypoint: str, test: Present | Is) -> str | None:
     """The query for a keypoint of a class; the language has no words for one without a name."""
     if not keypoint:
         return None
     of_class: Node = Not(Term("category", Present())) if category is None else Term("category", Is(category))
-    return selection.with_object(of_class, Term("keypoint", Present(), (keypoint,)))
+    return selection.with_object(of_class, Term("keypoint", test, (keypoint,)))
 
 
 ATTRIBUTES = Family("attributes", _attributes)

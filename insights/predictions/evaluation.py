@@ -1,31 +1,25 @@
 """A source against people: every class, what it means together, and where the mistakes are."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from annotations.models import Annotation, Category
+from annotations.models import Category
 from annotations.query.tree import Is, Term
-from assets.models import Split
 from insights.metrics.selection import Selection
 from insights.predictions import scoring
-from insights.predictions.figures import KINDS, AtIou, ClassSummary, Evaluation, Kind, LeftOut, OfKind
+from insights.predictions.figures import KINDS, AtIou, ClassSummary, Evaluation, Kind, LeftOut, OfKind, Progress
+from insights.predictions.keeping import splits_of
 from insights.predictions.mistakes import mistakes
 from insights.predictions.records import Source
 from insights.predictions.scoring import IOUS, Score
-from projects.models import Project
-
-# Raised when an evaluation is made otherwise than before: those kept from an older version are then not used.
-VERSION = 1
 
 # Of the seventeen keypoints of COCO's people (pycocotools.cocoeval.Params).
 COCO_SIGMAS = tuple(
     tenths / 10
     for tenths in (0.26, 0.25, 0.25, 0.35, 0.35, 0.79, 0.79, 0.72, 0.72, 0.62, 0.62, 1.07, 1.07, 0.87, 0.87, 0.89, 0.89)
 )
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass
@@ -37,13 +31,6 @@ class _Class:
     meta: Any = None
     truths: Counter[Kind] = field(default_factory=Counter)
     detections: Counter[Kind] = field(default_factory=Counter)
-
-
-def splits_of(project: Project, source: str) -> dict[int, str]:
-    """The splits for which the source has predicted anything, by key."""
-    rows = Annotation.objects.filter(project=project, is_machine=True, source=source)
-    keys = list(rows.order_by().values_list("split_id", flat=True).distinct())
-    return dict(Split.objects.filter(project=project, pk__in=keys).order_by("name").values_list("pk", "name"))
 
 
 def evaluate(selection: Selection, source: str, *, progress: Progress = lambda done, total: None) -> Evaluation:

@@ -1,6 +1,12 @@
 """The shape of an evaluation. Shares lie between 0 and 1 and are null where they are not defined."""
 
+from collections.abc import Callable
 from typing import Literal, TypedDict
+
+# Raised when an evaluation is made otherwise than before: those kept from an older version are then not used.
+VERSION = 1
+
+Progress = Callable[[int, int], None]  # objects done, and all of them
 
 Kind = Literal["bbox", "segm", "keypoints"]
 KINDS: tuple[Kind, ...] = ("bbox", "segm", "keypoints")

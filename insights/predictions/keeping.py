@@ -10,12 +10,13 @@ from django.db import connection
 from django.utils import timezone
 from psycopg.types.json import Jsonb
 
+from annotations.models import Annotation
 from annotations.query.parser import parse
+from assets.models import Split
 from insights import results
 from insights.metrics.selection import Selection
 from insights.models import PredictionResult
-from insights.predictions import evaluation
-from insights.predictions.evaluation import VERSION, Progress
+from insights.predictions.figures import VERSION, Progress
 from projects.models import Project
 
 _KEEP, _WANT = results.statements("insights_predictionresult", "source")
@@ -50,6 +51,8 @@ def make(
     progress: Progress = lambda done, total: None,
 ) -> Found:
     """Evaluate one state of the project, and keep it. OutOfTime if a statement takes longer than `milliseconds`."""
+    from insights.predictions import evaluation  # with libraries that take 10 MB: for those who evaluate
+
     start = time.monotonic()
     with results.one_state(project, milliseconds) as (revision, at):
         selection = Selection(project, parse(q, max_characters=None))
@@ -59,6 +62,13 @@ def make(
     with connection.cursor() as cursor:
         cursor.execute(_KEEP, values)
     return Found(source, q, revision, at, seconds, False, False, figures)
+
+
+def splits_of(project: Project, source: str) -> dict[int, str]:
+    """The splits for which the source has predicted anything, by key."""
+    rows = Annotation.objects.filter(project=project, is_machine=True, source=source)
+    keys = list(rows.order_by().values_list("split_id", flat=True).distinct())
+    return dict(Split.objects.filter(project=project, pk__in=keys).order_by("name").values_list("pk", "name"))
 
 
 def want(project: Project, source: str, q: str) -> None:

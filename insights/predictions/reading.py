@@ -10,7 +10,7 @@ from annotations import machines
 from insights import refreshing, results
 from insights.metrics.selection import Selection
 from insights.models import PredictionResult
-from insights.predictions import evaluation, keeping
+from insights.predictions import keeping
 from insights.predictions.keeping import Found
 from projects.models import Project
 
@@ -39,7 +39,7 @@ def read(project: Project, source: str, q: str = "", *, wait_ms: int | None = No
     if row is not None and results.is_fresh(row, revision, selection):
         keeping.note_asked(row)
         return _as_kept(row, source, selection.q, stale=False)
-    splits = list(evaluation.splits_of(project, source))
+    splits = list(keeping.splits_of(project, source))
     if not splits:
         machines.count(project, source)  # raises, and says which sources there are
     wait = settings.METRIC_WAIT_MS if wait_ms is None else wait_ms

@@ -19,7 +19,7 @@ def loaded():
     return set(run.stdout.split())
 
 
-@pytest.mark.parametrize("library", ["boto3", "botocore", "cvat_sdk"])
+@pytest.mark.parametrize("library", ["boto3", "botocore", "cvat_sdk", "faster_coco_eval", "numpy"])
 def test_a_process_does_not_load_what_few_need(loaded, library):
     assert "annotations" in loaded
     assert library not in loaded

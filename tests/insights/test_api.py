@@ -187,6 +187,42 @@ def test_a_category_of_another_project_is_foreign(base, as_curator, stranger):
     assert answer.json()["fieldErrors"]["query.q"] == ["This project has no category 'unicorn'."]
 
 
+@pytest.mark.parametrize(
+    ("q", "told"),
+    [
+        ("category!=persn", "This project has no category 'persn': did you mean person?"),
+        ("category:zz*", "No category of this project fits 'zz*'."),
+        ("supercategory:zzz", "This project has no supercategory 'zzz'."),
+        ("tag:a OR has(-category:(person OR zzz))", "This project has no category 'zzz'."),
+    ],
+)
+def test_a_view_names_no_category_that_there_is_not(q, told, base, as_curator):
+    answer = as_curator.post(f"{base}/views", {**GOOD, "query": {"q": q}})
+    assert (answer.status_code, answer.json()["fieldErrors"]) == (400, {"query.q": [told]})
+
+
+@pytest.mark.parametrize("q", ["category!=person", "category:P*", "category:*", "supercategory:vehicle"])
+def test_a_view_may_name_what_there_is_in_any_way(q, base, as_curator):
+    assert as_curator.post(f"{base}/views", {**GOOD, "query": {"q": q}}).status_code == 201
+
+
+def test_a_tip_tells_shares_as_shares(project, as_viewer):
+    things = [Thing(category=0)] * 3 + [Thing(category=3)]
+    store(project, [Picture("train", things=things), Picture("val", things=things[:1])])
+    base = f"/api/v1/projects/{project.pk}/insights"
+
+    def tips(options):
+        view = InsightView.objects.create(
+            project=project, saved_by=project.owner, name=str(options), shared=True, query={"q": ""},
+            visualization={"metric": "classes", "chart": "bar", "options": options},
+        )  # fmt: skip
+        drawn = xml_of(as_viewer.get(f"{base}/views/{view.pk}/file/svg").content)
+        return {each.text for each in drawn.iter() if each.tag.endswith("title")}
+
+    assert "person, train: 3 annotations" in tips({})
+    assert "person, train: 60 %" in tips({"percent": True})
+
+
 def test_one_name_is_one_view_of_a_person(view, base, as_curator, as_manager):
     again = as_curator.post(f"{base}/views", {**GOOD, "name": "Classes"})
     assert again.status_code == 409

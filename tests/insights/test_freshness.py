@@ -283,6 +283,7 @@ def test_coco_mini(mini):
         "q": "category:person",
         "images": 36 + 39,
         "parts": {"train": 172, "val": 118},
+        "part_queries": {name: f"category:person split:{name}" for name in ("train", "val")},
     }
     assert [each["count"] for each in found["object_sizes"]["bars"]] == [301 + 284, 283 + 163, 155 + 177]
     nose = next(each for each in found["keypoints"]["bars"] if each["label"] == "person: nose")

@@ -365,3 +365,25 @@ def test_the_manual_names_every_metric():
 
     manual = (Path(__file__).resolve().parents[2] / "docs" / "insights.md").read_text()
     assert [name for name in METRICS if f"`{name}`" not in manual] == []
+
+
+def test_a_click_on_a_piece_of_a_bar_selects_it(project):
+    pictures = [
+        Picture("train", things=[Thing(category=0, keypoints=[1, 1, 2, 0, 0, 0])]),
+        Picture("val", things=[Thing(category=0, keypoints=[1, 1, 1, 0, 0, 0]), Thing(category=0)]),
+    ]
+    store(project, pictures)
+    found = measure(Selection(project), ["keypoints", "classes"])
+
+    def selected(q):
+        return set(filter_images(ImageAsset.objects.all(), project, q).values_list("pk", flat=True))
+
+    first, second = (each.key for each in pictures)
+    nose = next(bar for bar in found["keypoints"]["bars"] if bar["label"] == "person: nose")
+    assert {name: selected(q) for name, q in nose["part_queries"].items()} == {
+        "visible": {first},
+        "hidden": {second},
+        "not labelled": set(),
+    }
+    person = next(bar for bar in found["classes"]["bars"] if bar["label"] == "person")
+    assert {name: selected(q) for name, q in person["part_queries"].items()} == {"train": {first}, "val": {second}}

@@ -9,7 +9,7 @@ from django.test.utils import CaptureQueriesContext
 from annotations.models import Annotation, Category, ImportJob
 from annotations.predictions import import_predictions
 from annotations.report import Report
-from cocohub.workplace import charts, metric_words
+from cocohub.workplace import chart_kinds, charts, metric_words
 from insights import refreshing
 from insights.metrics import METRICS
 from insights.models import InsightView, MetricResult
@@ -232,3 +232,26 @@ def test_predictions_of_nobody_are_refused(project, by_curator, images, work):
     assert by_curator.get(work("insights/predictions")).status_code == 400
     stranger = browser_of(staff(factories.make_project(), Role.MANAGER))
     assert stranger.get(work("insights/predictions"), {"source": "yolo"}).status_code == 404
+
+
+def test_a_pinned_view_is_drawn_as_it_was_kept(by_curator, project, images, curator, work):
+    options = {"limit": 1, "percent": True, "title": "Who is there"}
+    InsightView.objects.create(
+        project=project, saved_by=curator, name="One", shared=True, pinned=True, query={"q": ""},
+        visualization={"metric": "classes", "chart": "bar", "options": options},
+    )  # fmt: skip
+
+    answer = by_curator.get(work("insights/charts"))
+
+    [card] = answer.context_data["pinned"]
+    assert (card["title"], card["under"]) == ("One", "Who is there")
+    assert (len(card["chart"].rows), card["chart"].more) == (1, [])
+    assert card["chart"].rows[0].number.endswith(" %")
+
+
+@pytest.mark.parametrize(("log", "shares"), [(False, [100, 10, 1]), (True, [100, 52, 15])])
+def test_a_logarithmic_chart_shows_small_bars(log, shares):
+    bars = [{"label": str(n), "count": n, "q": None} for n in (100, 10, 1)]
+    figures = {"kind": "bars", "unit": "images", "total": 111, "bars": bars, "other": 0}
+    drawn = chart_kinds.chart("tags", figures, "/images", "bar", {"log": log})
+    assert [round(row.parts[0].width) for row in drawn.rows] == shares
