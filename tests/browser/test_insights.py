@@ -39,6 +39,12 @@ def test_a_click_on_a_bar_shows_its_images(charts, street):
     expect(charts.locator("#number")).to_have_text(str(found.count()))
 
 
+def test_a_click_on_a_piece_of_a_bar_shows_the_images_of_its_split(charts, street):
+    row = charts.locator("#classes .cc-bar-row", has_text="bus").first
+    row.locator(".cc-bar-track a").first.click()
+    expect(charts.locator("#query")).to_have_value("category:bus split:train")
+
+
 def test_a_click_on_a_column_and_on_a_cell_shows_their_images(charts):
     charts.locator("#annotations_per_image .cc-columns a").first.click()
     expect(charts.locator("#query")).to_have_value("annotations<1")
