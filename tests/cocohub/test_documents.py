@@ -3,9 +3,6 @@
 import re
 from pathlib import Path
 
-import pytest
-from django.core.management import get_commands
-
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
 
@@ -18,21 +15,6 @@ def test_every_setting_is_in_env_example():
     in_compose = set(re.findall(r"(?<!\$)\$\{([A-Z0-9_]+)", (ROOT / "docker-compose.yml").read_text()))
     assert {"POSTGRES_PASSWORD", "MINIO_ROOT_PASSWORD"} <= in_compose - read
     assert explained == read | in_compose
-
-
-@pytest.mark.parametrize("target", sorted(set(re.findall(r"^make (\w[\w-]*)", README, re.MULTILINE))))
-def test_make_targets_of_the_readme_exist(target):
-    assert re.search(rf"^{target} *:", (ROOT / "Makefile").read_text(), re.MULTILINE)
-
-
-@pytest.mark.parametrize("command", sorted(set(re.findall(r"manage\.py (\w+)", README))))
-def test_commands_of_the_readme_exist(command):
-    assert command in get_commands()
-
-
-@pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(((?!https?:|#)[^)]+)\)", README))))
-def test_links_of_the_readme_lead_somewhere(link):
-    assert (ROOT / link.split("#")[0]).exists()
 
 
 def test_every_dependency_says_why_it_is_there():
