@@ -1,7 +1,7 @@
 """How long an export to CVAT and the pull take and where the time goes: 10,000 images, 70,000 annotations, the double.
 
 The double of the tests plays CVAT, in a process of its own. What counts is our cost beyond its answers: total time less
-the time spent waiting for them, as a share of that waiting (aim: under 30 %). The same is done with a tenth of the
+the time spent waiting for them, as a share of that waiting (aim: under 30 %). The same is done with a part of the
 images first, in tasks of the same size: the peak of memory must not grow with the export. Then one shape in a hundred
 is moved in the double, and everything is pulled: what is told must be what was moved, no more.
 
@@ -304,7 +304,7 @@ def stand_in(quick: bool) -> Iterator[None]:
 
 
 def main() -> None:
-    """A tenth, then all of it."""
+    """A part (four tasks, or a tenth), then all of it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=10_000)
     parser.add_argument("--per-task", type=int, default=500)
@@ -327,7 +327,7 @@ def main() -> None:
             print(json.dumps(done))
         return
     found = []
-    for images in (max(options.images // 10, 2 * options.per_task), options.images):
+    for images in (max(options.images // 10, 4 * options.per_task), options.images):
         _apart("prepare", images, options.per_task)
         with stand_in(options.quick):
             found += [json.loads(_apart(what, images, options.per_task)) for what in ("run", "pull")]
@@ -338,7 +338,8 @@ def main() -> None:
         print(f"{one['what']}: {one['seconds']:.1f} s, peak {one['peak_mib']:.0f} MiB")
         for name, seconds in sorted(one["phases"].items(), key=lambda phase: -phase[1]):
             print(f"  {name:<28} {seconds:8.2f} s")
-        print(f"  beyond the double's answers: {one['beyond']:.0%} of them   (aim: under {AIM:.0%})")
+        aim = f"   (aim: under {AIM:.0%})" if one["what"].startswith("export") else ""
+        print(f"  beyond the double's answers: {one['beyond']:.0%} of them{aim}")
         print(f"  our own processor time, also while waiting: {one['cpu']:.1f} s, {one['cpu_share']:.0%} of them")
     for what, (part, whole) in (("export", found[::2]), ("pull", found[1::2])):
         print(f"memory of all / of a part, {what}: {whole['peak_mib'] / part['peak_mib']:.2f}")
