@@ -240,10 +240,10 @@ def _reason(error: BaseException) -> str:
     """Why, without urllib3's names of objects and addresses."""
     if isinstance(error, faults.NameResolutionError):
         return "the host name is not known (DNS)."
+    if isinstance(error, faults.NewConnectionError):  # also one of those that took too long, to urllib3
+        return f"no connection ({str(error).rpartition(': ')[2]})."
     if isinstance(error, faults.ConnectTimeoutError):
         return "no connection within the time allowed."
-    if isinstance(error, faults.NewConnectionError):
-        return f"no connection ({str(error).rpartition(': ')[2]})."
     if isinstance(error, faults.SSLError):
         return f"TLS failed ({str(error)[:200]})."
     if isinstance(error, faults.ReadTimeoutError):

@@ -41,6 +41,7 @@ def main() -> None:
         cvat.state.add_user("annotator", ANNOTATOR)
         os.environ |= {"CVAT_API_URL": cvat.url, "CVAT_API_TOKEN": cvat.token, "CVAT_ALLOWED_HOSTS": ""}
         os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cocohub.settings")
+        os.environ.setdefault("PUBLIC_URL", f"http://127.0.0.1:{options.port}")  # links back, and webhooks
         django.setup()
         try:
             show(cvat)
@@ -107,7 +108,9 @@ def annotate(cvat: Double, task_id: int) -> str:
         for job in client.jobs(task_id):
             body = {"stage": "acceptance", "state": "completed"}
             client.transport.call("PATCH", f"/jobs/{job.id}", body=body, doing="complete the job")
-    return "moved one outline, gave one another label, deleted one, drew one, completed the job"
+            remark = {"job": job.id, "frame": drawn.frame, "position": [10, 10, 60, 50], "message": "Is this one?"}
+            client.transport.call("POST", "/issues", body=remark, doing="leave a remark")
+    return "moved an outline, changed a label, deleted one, drew one, left a remark, completed"
 
 
 def carried(shape: Any, labels: dict[int, Any]) -> tuple[tuple[int, str], ...]:
@@ -121,7 +124,8 @@ def carried(shape: Any, labels: dict[int, Any]) -> tuple[tuple[int, str], ...]:
 def differences(pull: dict[str, Any]) -> str:
     """What a pull found, in a line."""
     names = ("added", "changed", "deleted", "conflicts", "unchanged")
-    return ", ".join(f"{pull[name]} {name}" for name in names)
+    told = ", ".join(f"{pull[name]} {name}" for name in names)
+    return told + (f", {pull['remarks_open']} remark" if pull["remarks_open"] else "")
 
 
 def told(command: str, **options: Any) -> dict[str, Any]:
