@@ -12,12 +12,13 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import URLPattern, path
+from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from unfold.widgets import UnfoldAdminEmailInputWidget
 
 from accounts.admin_csv import csv_response
-from projects import jobs, services
+from projects import audit_words, jobs, services
 from projects.admin_base import ADD, CHANGE, DELETE, VIEW, ProjectListFilter, ProjectScopedAdmin, admin_user
 from projects.models import AuditLog, Membership, Project, Role, Task
 
@@ -195,12 +196,17 @@ class AuditLogAdmin(ProjectScopedAdmin):
     """Every write; nobody changes a line."""
 
     roles = {VIEW: Role.MANAGER}
-    list_display = ("created_at", "actor", "action", "project_name", "door", "request_id")
+    list_display = ("created_at", "actor", "show_action", "project_name", "door", "request_id")
     list_filter = (ProjectListFilter, DoorFilter, "created_at")
     search_fields = ("actor", "action", "project_name", "request_id")
     ordering = ("-id",)
     sortable_by = ()
     actions = ("as_csv",)
+
+    @admin.display(description=_("action"))
+    def show_action(self, line: AuditLog) -> str:
+        """What was done, in words; the trail's own code behind it."""
+        return format_html('<span title="{}">{}</span>', line.action, audit_words.name_of(line.action))
 
     @admin.action(description=_("Download as CSV"))
     def as_csv(self, request: HttpRequest, queryset: QuerySet[AuditLog]) -> Any:

@@ -9,9 +9,10 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from annotations import facets as counts
-from annotations import query
+from annotations import problem_words, query
 from annotations.query.tree import And, Everything, Is, Node, Term, all_of
 from assets.models import ImageAsset
+from cocohub.workplace.phrases import in_words
 from projects.models import Project
 
 FACET_VALUES = 30
@@ -38,17 +39,18 @@ class Fault:
     def of(cls, text: str, error: query.QueryError) -> "Fault":
         """Where the error is in the text; the whole text where it has no column."""
         if error.column is None:
-            return cls(error.message, text, "", "")
+            return cls(in_words(error.message), text, "", "")
         start = error.column - 1
         end = start + max(1, len(error.word)) if text[start:].startswith(error.word) else start + 1
-        return cls(error.message, text[:start], text[start:end], text[end:])
+        return cls(in_words(error.message), text[:start], text[start:end], text[end:])
 
 
 @dataclass(frozen=True)
 class FacetValue:
-    """One value of a facet: how it reads, in how many images it is, and where the query has it added or taken out."""
+    """One value of a facet: how it reads, as the query has it, in how many images, and the way to add or drop it."""
 
     label: str
+    value: str
     count: int
     active: bool
     link: str
@@ -107,5 +109,6 @@ def facets(request: HttpRequest, project: Project) -> tuple[list[Facet], counts.
 
 def _value(request: HttpRequest, tree: Node, field: str, value: str, number: int) -> FacetValue:
     text, active = with_or_without(tree, Term(field, Is(value)))
-    label = str(STATUS_NAMES.get(value, value)) if field == "status" else value
-    return FacetValue(label, number, active, f"?{address(request, q=text)}")
+    names = {"status": STATUS_NAMES, "issue": problem_words.CODES}.get(field, {})
+    label = str(names.get(value, value))
+    return FacetValue(label, value, number, active, f"?{address(request, q=text)}")

@@ -16,6 +16,7 @@ from django.views.decorators.http import require_POST
 from accounts.errors import ServiceError
 from assets import storage
 from cocohub.workplace.pages import in_project
+from cocohub.workplace.phrases import in_words
 from exports.models import CvatConnection, CvatTask, ExportJob
 from exports.sending import services
 from exports.sending.options import Options
@@ -51,7 +52,7 @@ def is_connected(project: Project) -> bool:
 
 def back_to_form(request: HttpRequest, project: Project, refusal: ServiceError) -> HttpResponseBase:
     """Tell why an export was refused, with the form as it was sent: an emptied one would export every image."""
-    messages.error(request, refusal.message)
+    messages.error(request, in_words(refusal.message))
     given = {name: request.POST.get(name, "").strip() for name in ("q", *OPTIONS)}
     kept = urlencode({name: value for name, value in given.items() if value})
     return redirect(f"{reverse('workplace:exports', args=[project.pk])}?{kept}")
@@ -85,7 +86,7 @@ def steer(request: HttpRequest, project: Project, job_pk: int, what: str) -> Htt
     try:
         STEERING[what](user=admin_user(request), job=job)
     except ServiceError as refusal:
-        messages.error(request, refusal.message)
+        messages.error(request, in_words(refusal.message))
     return redirect("workplace:export", project_pk=project.pk, job_pk=job.pk)
 
 

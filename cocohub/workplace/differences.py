@@ -21,6 +21,7 @@ from assets.models import ImageAsset
 from cocohub.workplace import remarks
 from cocohub.workplace.drawing import DOT, Drawing, bounds_of, drawing_of, size_of, view_of
 from cocohub.workplace.pages import in_project, show
+from cocohub.workplace.phrases import in_words
 from cocohub.workplace.picture import SHOWN_BY_BROWSERS
 from exports.models import CvatDifference, CvatPull, ExportJob
 from exports.pulling import loading, services
@@ -118,7 +119,7 @@ def decide(request: HttpRequest, project: Project, job_pk: int) -> HttpResponseB
             words = ngettext("%(number)d difference was decided.", "%(number)d differences were decided.", len(done))
             messages.success(request, words % {"number": len(done)})
     except ServiceError as refusal:
-        messages.error(request, refusal.message)
+        messages.error(request, in_words(refusal.message))
     back = request.POST.get("back", "")
     page = reverse("workplace:differences", args=[project.pk, job.pk])
     return redirect(f"{page}?{back}" if back and "\n" not in back and len(back) < 500 else page)

@@ -12,7 +12,8 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts.errors import ServiceError
 from cocohub.workplace import overview
-from cocohub.workplace.pages import staff_only
+from cocohub.workplace.pages import staff_only, told
+from cocohub.workplace.phrases import in_words
 from projects import jobs
 from projects.admin_base import admin_user
 from projects.models import Task
@@ -60,8 +61,7 @@ def start_project(request: HttpRequest) -> HttpResponseBase:
             description=request.POST.get("description", "")[:10_000],
         )
     except ServiceError as refusal:
-        told = [text for texts in refusal.fields.values() for text in texts] or [refusal.message]
-        messages.error(request, " ".join(told))
+        messages.error(request, told(refusal))
         return redirect("admin:index")
     return redirect("workplace:imports", project_pk=project.pk)
 
@@ -81,7 +81,7 @@ def steer_task(request: HttpRequest, task_pk: UUID, what: str) -> HttpResponseBa
             jobs.retry(user=admin_user(request), task=task)
             messages.success(request, _("It will be done again."))
     except ServiceError as refusal:
-        messages.error(request, refusal.message)
+        messages.error(request, in_words(refusal.message))
     return HttpResponseRedirect(_back(request))
 
 

@@ -23,6 +23,7 @@ from cocohub.workplace import cvat, report_links, report_pages, sending
 from cocohub.workplace.choosing import images_of, query_of
 from cocohub.workplace.judging import sources_of
 from cocohub.workplace.pages import in_project, refuse_json, show
+from cocohub.workplace.phrases import in_words
 from exports import services as export_services
 from exports.models import ExportJob
 from projects import policies
@@ -58,7 +59,7 @@ def _start_import(request: HttpRequest, project: Project) -> HttpResponseBase:
     except ServiceError as refusal:
         if scripted:
             return refuse_json(refusal)
-        messages.error(request, refusal.message)
+        messages.error(request, in_words(refusal.message))
         return redirect("workplace:imports", project_pk=project.pk)
     if scripted:
         return JsonResponse({"next": reverse("workplace:import", args=[project.pk, job.pk])}, status=202)
@@ -144,7 +145,7 @@ def exports(request: HttpRequest, project: Project) -> HttpResponseBase:
         with query.statement_timeout():
             context["number"], context["exact"] = count(images_of(project, text))
     except query.QueryError as error:
-        context["fault"] = error.message
+        context["fault"] = in_words(error.message)
     jobs = ExportJob.objects.filter(project=project).select_related("task", "created_by").newest_first()[:LISTED]
     splits = list(project.splits.values_list("name", flat=True))
     return show(request, "workplace/exports.html", project, "exports", jobs=jobs, splits=splits, **context)

@@ -12,6 +12,7 @@ from django.utils import timezone
 from annotations.counting import CAP, CappedCount
 from assets import storage
 from assets.models import ImageAsset
+from cocohub.templatetags.workplace import in_words, phase_name
 from projects.models import Project, Role, Task
 
 CARDS = 24
@@ -96,11 +97,11 @@ def progress(tasks: Iterable[Task]) -> list[dict[str, Any]]:
             "id": str(task.pk),
             "status": task.status,
             "status_text": str(task.get_status_display()),
-            "phase": task.phase,
+            "phase": phase_name(task.phase),
             "done": task.done,
             "total": task.total,
             "percent": task.percent,
-            "message": task.message,
+            "message": in_words(task.message),
             "finished": task.is_finished,
         }
         for task in tasks

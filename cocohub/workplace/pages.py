@@ -17,6 +17,7 @@ from django.utils.translation import gettext as _
 from accounts import context
 from accounts.errors import ServiceError
 from assets.models import ImageAsset
+from cocohub.workplace.phrases import in_words
 from projects import policies
 from projects.models import Project, Role
 
@@ -90,17 +91,18 @@ def in_project(role: Role = Role.VIEWER, *, as_json: bool = False) -> Callable[[
 
 def refuse_json(refusal: ServiceError) -> JsonResponse:
     """The refusal in the shape of the API's errors."""
-    body: dict[str, Any] = {"message": refusal.message}
+    body: dict[str, Any] = {"message": in_words(refusal.message)}
     if refusal.detail is not None:
         body["detail"] = refusal.detail
     if refusal.fields:
-        body["fieldErrors"] = refusal.fields
+        body["fieldErrors"] = {name: [in_words(text) for text in texts] for name, texts in refusal.fields.items()}
     return JsonResponse(body, status=refusal.status)
 
 
 def told(refusal: ServiceError) -> str:
-    """The refusal in a line: what is wrong with the fields, or else as a whole."""
-    return " ".join([text for texts in refusal.fields.values() for text in texts] or [refusal.message])
+    """The refusal in a line, in the page's language: what is wrong with the fields, or else as a whole."""
+    texts = [text for texts in refusal.fields.values() for text in texts] or [refusal.message]
+    return " ".join(in_words(text) for text in texts)
 
 
 def refuse(request: HttpRequest, refusal: ServiceError) -> HttpResponse:
@@ -108,7 +110,7 @@ def refuse(request: HttpRequest, refusal: ServiceError) -> HttpResponse:
     if refusal.status == HTTPStatus.NOT_FOUND:
         raise Http404(refusal.message)
     if refusal.status == HTTPStatus.FORBIDDEN:
-        raise PermissionDenied(refusal.message)
+        raise PermissionDenied(in_words(refusal.message))
     context = {**admin.site.each_context(request), "title": _("This cannot be done"), "refusal": refusal}
     return TemplateResponse(request, "workplace/refused.html", context, status=refusal.status)
 

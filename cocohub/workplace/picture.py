@@ -26,6 +26,7 @@ from cocohub.workplace.bulk import is_number_as_text, kept_as_text, typed_value
 from cocohub.workplace.choosing import address, images_of, query_of
 from cocohub.workplace.pages import in_project, show
 from cocohub.workplace.pages import told as in_a_line
+from cocohub.workplace.phrases import in_words
 from exports.models import CvatImage, CvatRemark
 from projects.admin_base import admin_user
 from projects.models import AuditLog, Project, Role
@@ -33,6 +34,7 @@ from projects.models import AuditLog, Project, Role
 MOST_OBJECTS = 2_000  # drawn on one image
 FRAMES = 5  # in CVAT
 VERSION_DIGITS = 10
+STATUSES: dict[Any, Any] = dict(ImageAsset.Status.choices)
 TYPED = 20_000  # characters that a field takes
 PARTS = ("image_tags", "image_metadata", "image_record")  # templates
 REMARKS = 20  # of reviewers there
@@ -63,7 +65,7 @@ def image(request: HttpRequest, project: Project, image_pk: int) -> HttpResponse
             rows = images_of(project, query_of(request))
             before, after = paging.neighbours(rows, asset, sort)
     except query.QueryError as error:
-        fault = error.message
+        fault = in_words(error.message)
     state = address(request)
     showable = asset.format in SHOWN_BY_BROWSERS
     return show(
@@ -273,7 +275,11 @@ def _changes(detail: dict[str, Any]) -> list[tuple[str, str]]:
         "metadata": _("metadata"),
         "status": _("status"),
     }
-    return [(label, _plain(detail[name])) for name, label in names.items() if name in detail]
+    return [
+        (label, str(STATUSES.get(detail[name], detail[name])) if name == "status" else _plain(detail[name]))
+        for name, label in names.items()
+        if name in detail
+    ]
 
 
 def _plain(value: Any) -> str:

@@ -9,6 +9,7 @@ from django.views.decorators.http import require_safe
 
 from accounts.errors import ServiceError
 from cocohub.workplace.pages import in_project, show
+from cocohub.workplace.phrases import in_words
 from exports import connecting
 from exports.models import CvatDifference, CvatJob, CvatPull, CvatRemark, CvatTask, ExportJob
 from projects.models import Project
@@ -26,7 +27,7 @@ def in_cvat(request: HttpRequest, project: Project) -> HttpResponseBase:
         connected = connecting.account_of(project).web_url
         refusal = ""
     except ServiceError as error:
-        connected, refusal = "", error.message
+        connected, refusal = "", in_words(error.message)
     lines = _lines(project, jobs)
     waiting = sum(line["open"] for line in lines)
     return show(

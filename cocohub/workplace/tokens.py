@@ -16,6 +16,7 @@ from accounts import personal
 from accounts.errors import ServiceError
 from accounts.models import PersonalToken
 from cocohub.workplace.pages import staff_only, told
+from cocohub.workplace.phrases import in_words
 from projects.admin_base import admin_user
 
 LISTED = personal.MAX_TOKENS
@@ -60,7 +61,7 @@ def revoke(request: HttpRequest, token_pk: int) -> HttpResponseBase:
     try:
         personal.revoke(user=admin_user(request), pk=token_pk)
     except ServiceError as refusal:
-        messages.error(request, refusal.message)
+        messages.error(request, in_words(refusal.message))
     else:
         messages.success(request, _("The token is revoked: it opens nothing any more."))
     return redirect("workplace:tokens")

@@ -1,0 +1,154 @@
+"""Korean pages speak Korean in what services, queries and files say too: sentences, codes, actions and states."""
+
+import ast
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from django.utils import translation
+
+from annotations import problem_words, quality
+from annotations.query import QueryError, parse
+from assets.models import ImageAsset
+from cocohub.templatetags import workplace
+from cocohub.workplace.phrases import in_words
+from projects import audit_words
+from projects.models import AuditLog, Role, Task
+from tests.workplace import sentences
+from tests.workplace.browsing import browser_of, staff
+
+ROOT = Path(settings.BASE_DIR)
+APPS = ("accounts", "projects", "assets", "annotations", "insights", "exports")
+HANGUL = re.compile("[가-힣]")
+AUDITED = frozenset(action.partition(".")[0] for action in audit_words.ACTIONS)  # what may be acted on
+TELLING = {"CocoFileError", "Problem", "Quarantine", "Unfit", "_note", "_tell", "append"}
+
+
+def sources() -> list[Path]:
+    """Modules whose words reach pages: not those of the API and the commands."""
+    found = [path for app in APPS for path in sorted((ROOT / app).rglob("*.py"))]
+    return [path for path in found if not {"api", "management", "migrations"} & set(path.parts)]
+
+
+def korean() -> dict[str, str]:
+    return tomllib.loads((ROOT / "locale/ko/phrases.toml").read_text())
+
+
+def test_every_sentence_of_a_refusal_has_korean():
+    said = {
+        text: path.name
+        for path in sources()
+        for text in sentences.said(path)
+        if " " in text.strip() and re.search("[a-z]", text.replace("{}", ""))
+    }
+    assert len(said) > 200
+    assert {text: where for text, where in said.items() if text not in korean()} == {}
+
+
+def test_korean_sentences_are_korean_and_keep_what_is_put_in():
+    for text, translated in korean().items():
+        assert HANGUL.search(translated), text
+        holes = set(re.findall(r"{([0-9]*)}", translated))
+        assert holes == {str(number) for number in range(text.count("{}"))}, text
+
+
+def test_every_action_of_the_trail_has_a_name():
+    found = set()
+    for path in [*sources(), *(ROOT / "cocohub").rglob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and getattr(node.func, "attr", "") in ("record", "record_account_event"):
+                for part in ast.walk(node):
+                    if isinstance(part, ast.Constant) and re.fullmatch(r"[a-z]+\.[a-z_]+", str(part.value)):
+                        found.add(part.value)
+    found = {action for action in found if action.partition(".")[0] in AUDITED}
+    assert len(found) > 40
+    assert found - audit_words.ACTIONS.keys() == set()
+
+
+def test_every_problem_and_issue_has_a_name():
+    found = set(quality.IMAGE_FLAGS)
+    for path in (ROOT / "annotations").rglob("*.py"):
+        if {"api", "query", "migrations"} & set(path.parts):
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            name = getattr(node.func, "id", getattr(node.func, "attr", "")) if isinstance(node, ast.Call) else ""
+            if name in TELLING and node.args and isinstance(node.args[0], ast.Constant):
+                found.add(node.args[0].value)
+    found = {code for code in found if isinstance(code, str) and re.fullmatch("[a-z]+(_[a-z]+)+", code)}
+    assert len(found) > 60
+    assert found - problem_words.CODES.keys() == set()
+
+
+NAMES = {
+    "actions": audit_words.ACTIONS,
+    "problems": problem_words.CODES,
+    "phases": workplace.PHASES,
+    "states of images": dict(ImageAsset.Status.choices),
+    "states of tasks": dict(Task.Status.choices),
+    "kinds of tasks": dict(Task.Kind.choices),
+    "roles": dict(Role.choices),
+    "doors": dict(AuditLog._meta.get_field("door").choices or ()),
+}
+
+
+@pytest.mark.parametrize("kind", sorted(NAMES))
+def test_every_name_is_korean_on_a_korean_page(kind):
+    with translation.override("ko"):
+        names = {code: str(name) for code, name in NAMES[kind].items()}
+    assert {code: name for code, name in names.items() if not HANGUL.search(name)} == {}
+
+
+@pytest.mark.parametrize(
+    ("query", "korean_text"),
+    [
+        ("widht>3", "'widht' 필드가 없습니다(1번째 글자): width을(를) 찾으셨나요."),
+        ("tag:x (", "조건이 없습니다(8번째 글자)."),
+        ("width>abc", "'abc'은(는) 숫자가 아닙니다(7번째 글자): 예: width:640..1280."),
+    ],
+    ids=["field", "condition", "number"],
+)
+def test_what_is_wrong_with_a_query_is_said_in_korean(query, korean_text):
+    with pytest.raises(QueryError) as error:
+        parse(query)
+    with translation.override("en"):
+        assert in_words(error.value.message) == error.value.message
+    with translation.override("ko"):
+        said = in_words(error.value.message)
+    assert said == korean_text
+
+
+def test_a_korean_page_tells_of_a_wrong_query_and_of_a_wrong_tag_in_korean(by_curator, project, images, work):
+    headers = {"Accept-Language": "ko"}
+    page = by_curator.get(work("images") + "?q=widht>3", headers=headers).content.decode()
+    assert "필드가 없습니다" in page
+    assert "there is no field" not in page
+    form = {"ids": images["a"].pk, "add_tags": "x" * 101}
+    said = by_curator.post(work("images/bulk"), form, headers=headers).json()
+    assert said["message"] == "변경할 수 없습니다."
+    assert HANGUL.search(said["fieldErrors"]["add_tags"][0])
+
+
+def test_the_trail_and_the_facets_have_names(project, images, work):
+    ImageAsset.objects.filter(project=project).update(issues=["size_odd"])
+    client, headers = browser_of(staff(project, Role.MANAGER)), {"Accept-Language": "ko"}
+    client.post(work(f"images/{images['a'].pk}/edit"), {"add_tags": "x"}, headers=headers)
+    assert (
+        "이미지 변경" in client.get(f"/admin/projects/auditlog/?project={project.pk}", headers=headers).content.decode()
+    )
+    assert "이상한 크기" in client.get(work("images/facets"), headers=headers).content.decode()
+    page = client.get(work(f"images/{images['a'].pk}"), headers=headers).content.decode()
+    assert 'title="size_odd">이상한 크기' in page
+
+
+def test_what_has_no_korean_is_shown_as_it_is():
+    with translation.override("ko"):
+        assert in_words("Nobody has said this before.") == "Nobody has said this before."
+        assert in_words("") == ""
+
+
+def test_the_api_speaks_as_it_did(as_curator, project):
+    answer = as_curator.get(f"/api/v1/projects/{project.pk}/assets?q=widht>3", headers={"Accept-Language": "ko"})
+    assert answer.status_code == 400
+    assert "there is no field" in answer.json()["message"]
