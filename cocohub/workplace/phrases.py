@@ -69,4 +69,4 @@ def _phrases(language: str) -> tuple[dict[str, str], list[tuple[re.Pattern[str],
     patterns = [
         (re.compile("(.*?)".join(map(re.escape, text.split(HOLE))), re.DOTALL), said[text]) for text in open_ones
     ]
-    return {text: translated for text, translated in said.items() if HOLE not in text}, patterns
+    return {text: translated.format() for text, translated in said.items() if HOLE not in text}, patterns

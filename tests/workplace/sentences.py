@@ -4,10 +4,26 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-REFUSALS = {
-    "ChecksumMismatch", "CocoFileError", "Conflict", "Forbidden", "Gone", "Locked", "NoCocoFile", "NoSpace", "NotFound",
-    "QueryError", "ServiceError", "StaleEdit", "TooLarge", "Unauthorized", "WrongCode",
-}  # fmt: skip
+REFUSALS = frozenset(
+    [
+        "ChecksumMismatch",
+        "CocoFileError",
+        "Conflict",
+        "Forbidden",
+        "Gone",
+        "Locked",
+        "NoCocoFile",
+        "NoSpace",
+        "NotFound",
+        "QueryError",
+        "ServiceError",
+        "StaleEdit",
+        "TooLarge",
+        "Unauthorized",
+        "WrongCode",
+    ]
+)
+PROBLEMS = frozenset(["Problem", "Quarantine", "Unfit", "_tell", "_note"])  # of files
 MARKS = {"_", "gettext", "ngettext"}
 
 
@@ -26,8 +42,8 @@ def _name(call: ast.Call) -> str:
     return getattr(call.func, "id", getattr(call.func, "attr", ""))
 
 
-def said(path: Path) -> Iterator[str]:
-    """What the refusals of a module say: the literals among their first arguments, and `text` that is told so."""
+def said(path: Path, told_by: frozenset[str] = REFUSALS) -> Iterator[str]:
+    """What a module's refusals, or problems, say: the literals among their arguments, also by way of a name."""
     tree = ast.parse(path.read_text())
     for scope in ast.walk(tree):
         if not isinstance(scope, ast.FunctionDef | ast.AsyncFunctionDef):
@@ -40,7 +56,7 @@ def said(path: Path) -> Iterator[str]:
             if isinstance(target, ast.Name)
         }
         for node in ast.walk(scope):
-            if isinstance(node, ast.Call) and _name(node) in REFUSALS:
+            if isinstance(node, ast.Call) and _name(node) in told_by:
                 for value in [*node.args, *(word.value for word in node.keywords if word.arg in ("hint", "fields"))]:
                     yield from _literals(value, named)
 

@@ -47,10 +47,32 @@ def test_every_sentence_of_a_refusal_has_korean():
     assert {text: where for text, where in said.items() if text not in korean()} == {}
 
 
+def test_every_sentence_of_an_imports_report_has_korean():
+    said = {
+        text: path.name
+        for path in sources()
+        if path.is_relative_to(ROOT / "annotations")
+        for text in sentences.said(path, sentences.PROBLEMS)
+        if " " in text.strip() and re.search("[a-z]", text)
+    }
+    assert len(said) > 100
+    assert {text: where for text, where in said.items() if text not in korean()} == {}
+
+
+def test_the_report_of_an_import_is_read_in_korean():
+    with translation.override("ko"):
+        told = in_words("'image_id' is 9; no usable image of the file has this id.")
+        assert told == "'image_id'가 9인데 파일에 이 id의 쓸 수 있는 이미지가 없습니다."
+        assert in_words("Expected an object {...}.") == "객체 {...}여야 합니다."
+        assert in_words("In the record, a string holds the NUL character.") == (
+            "레코드에서 문자열에 NUL 문자가 있습니다."
+        )
+
+
 def test_korean_sentences_are_korean_and_keep_what_is_put_in():
     for text, translated in korean().items():
         assert HANGUL.search(translated), text
-        holes = set(re.findall(r"{([0-9]*)}", translated))
+        holes = set(re.findall(r"(?<!{){([0-9]*)}", translated))
         assert holes == {str(number) for number in range(text.count("{}"))}, text
 
 
