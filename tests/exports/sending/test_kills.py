@@ -3,9 +3,11 @@
 `COCOHUB_KILLS=30` says how often the random test kills; it takes about three seconds for each.
 """
 
+import json
 import os
 import random
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -14,6 +16,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from django.utils import timezone
@@ -23,7 +26,7 @@ from exports.sending.labels import specs_of
 from exports.snapshots import Snapshot
 from projects import jobs
 from projects.models import Task
-from tests.conftest import _database_url
+from tests.conftest import _database_url, wait_until
 from tests.exports.sending import scenes
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -33,21 +36,44 @@ KILLS = int(os.environ.get("COCOHUB_KILLS", "4"))
 TURNS = 12
 
 
-class Worker:
-    """A process that works at a task, and the double's wire to kill it in mid call."""
+class Workshop:
+    """A process that forks workers; see `child`."""
 
-    def __init__(self, cvat, home: Path, settings) -> None:
-        self.environment = {
+    def __init__(self, settings) -> None:
+        environment = {
             **os.environ,
-            "COCOHUB_HOME": str(home),
             "DJANGO_SETTINGS_MODULE": "cocohub.settings",
             "DATABASE_URL": _database_url(),
             "REDIS_URL": settings.REDIS_URL,
-            "CVAT_API_URL": cvat.url,
-            "CVAT_API_TOKEN": cvat.token,
             "SECRET_KEY": settings.SECRET_KEY,
         }
-        self.process: subprocess.Popen[str] | None = None
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tests.exports.sending.child"],
+            cwd=ROOT,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+
+    def fork(self, task_id, settings: dict[str, Any]) -> int:
+        """Begin with a task, and wait until the work itself begins; the number of the process."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(json.dumps({"task": str(task_id), "settings": settings}) + "\n")
+        self.process.stdin.flush()
+        return int(self.process.stdout.readline())
+
+
+class Worker:
+    """A process that works at a task, and the double's wire to kill it in mid call."""
+
+    def __init__(self, cvat, workshop: Workshop, settings) -> None:
+        self.workshop = workshop
+        names = ("CVAT_API_URL", "CVAT_API_TOKEN", "STORAGES", "CACHES", "FILE_UPLOAD_TEMP_DIR")
+        self.settings = {name: getattr(settings, name) for name in names}
+        self.number = 0
         self.rule = SimpleNamespace(method="", path="", when="", skip=0, armed=False)
         self._answer = cvat.server.answer
         cvat.server.answer = self.answer
@@ -70,34 +96,49 @@ class Worker:
 
     def start(self, task_id) -> None:
         """Begin, and wait until the work itself begins."""
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.exports.sending.child", str(task_id)],
-            cwd=ROOT,
-            env=self.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-        assert self.process.stdout is not None
-        assert self.process.stdout.readline() == "ready\n"
+        self.number = self.workshop.fork(task_id, self.settings)
+
+    @property
+    def lives(self) -> bool:
+        """Whether it is still at it."""
+        try:
+            os.kill(self.number, 0)
+        except ProcessLookupError:
+            return False
+        return True
 
     def kill(self) -> None:
         """As a power cut would."""
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait(10)
+        if self.number and self.lives:
+            os.kill(self.number, signal.SIGKILL)
+            self.wait(10)
+
+    def wait(self, seconds: float) -> None:
+        """Until it is gone."""
+        wait_until(lambda: not self.lives, seconds)
 
     def work(self, task_id) -> None:
         """One turn, to its end or its death."""
         self.start(task_id)
-        assert self.process is not None
-        self.process.wait(120)
+        self.wait(120)
+
+
+@pytest.fixture(scope="module")
+def workshops() -> Iterator[list[Workshop]]:
+    """The one that all tests of this file share, once the first of them has its database."""
+    found: list[Workshop] = []
+    yield found
+    for workshop in found:
+        workshop.process.kill()
+        workshop.process.wait(10)
 
 
 @pytest.fixture
-def worker(cvat, tmp_path, settings) -> Iterator[Worker]:
+def worker(cvat, workshops, settings) -> Iterator[Worker]:
     """Its storage is the test's."""
-    worker = Worker(cvat, tmp_path, settings)
+    if not workshops:
+        workshops.append(Workshop(settings))
+    worker = Worker(cvat, workshops[0], settings)
     yield worker
     worker.kill()
 
@@ -193,7 +234,7 @@ def test_killed_at_random_it_ends_with_each_shape_once(scene, cvat, client, star
             exports.append(start(scene, images_per_task=1))
         worker.start(exports[-1].task_id)
         time.sleep(chance.uniform(0.02, 0.9))
-        killed += worker.process.poll() is None
+        killed += worker.lives
         worker.kill()
 
     done = [finish(job, worker) for job in exports]
@@ -206,7 +247,7 @@ def test_killed_before_cvat_is_asked_the_snapshot_is_made_anew(scene, cvat, clie
     job = start(scene)
     worker.start(job.task_id)
     while not Task.objects.filter(pk=job.task_id, phase__in=["freezing", "storing"]).exists():
-        assert worker.process.poll() is None, "it was too quick"
+        assert worker.lives, "it was too quick"
         time.sleep(0.002)
     worker.kill()
 
