@@ -23,6 +23,7 @@ from django.core.management.base import CommandError
 from tests.cvat_double import Double
 
 QUERY = "category:person"
+NAME = "Sample, in a stand-in for CVAT"  # of the tasks, as the pages show them
 ANNOTATOR = "double-pat-of-annotator"
 PUSH = 3.0  # pixels
 
@@ -63,7 +64,7 @@ def show(cvat: Double) -> None:
     made: dict[str, Any] = {}
 
     def export() -> str:
-        made.update(told("export_cvat", project=PROJECT, q=QUERY, images_per_task=10, wait=True))
+        made.update(told("export_cvat", project=PROJECT, q=QUERY, images_per_task=10, name=NAME, wait=True))
         return f"{made['images']} images, {made['annotations']} annotations as {made['shapes']} shapes"
 
     step("export_cvat", export)

@@ -8,7 +8,7 @@ import pytest
 from exports import connecting
 from exports.cvat.client import Client
 from exports.models import ExportJob
-from exports.sending import pipeline, services
+from exports.sending import deleting, pipeline, services
 from exports.sending.options import Options
 from exports.services import Wanted
 from projects import jobs
@@ -31,7 +31,8 @@ def cvat(settings) -> Iterator[Double]:
 @pytest.fixture(autouse=True)
 def quick(monkeypatch) -> None:
     """Nobody waits: pauses are as short as can be."""
-    monkeypatch.setattr(pipeline, "pause_of", lambda claim: lambda seconds: claim.check())
+    for module in (pipeline, deleting):
+        monkeypatch.setattr(module, "pause_of", lambda claim: lambda seconds: claim.check())
 
 
 @pytest.fixture
