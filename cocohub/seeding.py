@@ -25,6 +25,7 @@ from annotations.models import BulkEdit
 from annotations.one_file import FileToImport
 from assets import thumbnails
 from assets.services import Edit
+from cocohub.management.commands import demo
 from cocohub.sample import draw_sample
 from exports import services as exports
 from exports.models import ExportJob
@@ -79,8 +80,13 @@ class Seeded:
 
 
 def foreign() -> list[str]:
-    """Names of projects that are not of the seed's making."""
-    return list(Project.objects.filter(deleting=False).exclude(source=SOURCE).values_list("name", flat=True)[:20])
+    """Names of projects that neither the seed nor the demo has made."""
+    others = (
+        Project.objects.filter(deleting=False)
+        .exclude(source=SOURCE)
+        .exclude(owner__email=demo.EMAIL, name=demo.PROJECT)
+    )
+    return list(others.values_list("name", flat=True)[:20])
 
 
 def seed(progress: Progress, *, beside_others: bool = False) -> Seeded:

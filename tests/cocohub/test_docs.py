@@ -214,7 +214,7 @@ def curl(words: list[str]) -> None:
         elif not word.startswith("-"):
             addresses.append(word)
     assert len(addresses) == 1, words
-    address = addresses[0].replace("$API", "/api/v1")
+    address = re.sub(r"\$[A-Z]\b", "1", addresses[0].replace("$API", "/api/v1"))
     takes(urlsplit(address).path, method or ("POST" if has_body else "GET"))
 
 

@@ -10,6 +10,7 @@ from annotations import query
 from annotations.models import Annotation, BulkEdit
 from assets.models import ImageAsset
 from cocohub import integrity, seeding
+from cocohub.management.commands import demo
 from exports.models import ExportJob
 from insights import refreshing
 from insights.models import InsightView, MetricResult
@@ -91,6 +92,8 @@ def test_what_was_cut_off_is_gone_on_with(capsys, monkeypatch):
 
 
 def test_beside_others_only_where_that_is_said(capsys, monkeypatch):
+    factories.make_project(factories.make_user(demo.EMAIL), name=demo.PROJECT)
+    assert seeding.foreign() == []
     factories.make_project(name="Somebody's work")
     with pytest.raises(CommandError, match=r"has not made: Somebody's work\. .*--beside-others"):
         call_command("seed")
