@@ -64,9 +64,9 @@ def database() -> dict[str, Any]:
 
 
 def database_params() -> dict[str, Any]:
-    params = connection.get_connection_params()
-    kept = ("dbname", "user", "password", "host", "port", "service", "passfile", "options")
-    return {name: value for name, value in params.items() if name in kept or name.startswith("ssl")}
+    """What a session beside Django's is opened with: all that libpq knows of, so that it goes where Django's go."""
+    known = {option.keyword.decode() for option in psycopg.pq.Conninfo.get_defaults()} - {"connect_timeout"}
+    return {name: value for name, value in connection.get_connection_params().items() if name in known}
 
 
 def broker() -> dict[str, Any]:

@@ -8,6 +8,7 @@ import time
 import pytest
 from django.core.cache import cache
 from django.core.management import CommandError, call_command
+from django.db import connection
 from django.db.migrations.recorder import MigrationRecorder
 from django.test import Client
 
@@ -75,6 +76,16 @@ def test_database_that_is_not_there_or_silent(settings, silent, monkeypatch):
         with pytest.raises(Unwell, match="PostgreSQL does not answer"):
             parts.database()
         assert time.monotonic() - before < parts.SECONDS + 3
+
+
+def test_the_database_is_asked_where_django_asks_it(monkeypatch):
+    options = {"target_session_attrs": "read-write", "sslmode": "prefer", "connect_timeout": 99, "pool": False}
+    monkeypatch.setitem(connection.settings_dict, "OPTIONS", {**connection.settings_dict["OPTIONS"], **options})
+    found = parts.database_params()
+    assert (found["target_session_attrs"], found["sslmode"]) == ("read-write", "prefer")
+    assert found["dbname"] == connection.settings_dict["NAME"]
+    assert found.keys().isdisjoint({"connect_timeout", "pool", "cursor_factory", "context"})
+    assert parts.database()["version"]
 
 
 def test_migrations_that_are_missing_are_named():
