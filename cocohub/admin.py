@@ -1,6 +1,9 @@
 """Periodic tasks in the same theme as everything else; for global admins, who alone have Django's permissions."""
 
+from django.conf import settings
 from django.contrib import admin
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from django_celery_beat import models
 from django_celery_beat.admin import ClockedScheduleAdmin, CrontabScheduleAdmin, PeriodicTaskAdmin, PeriodicTaskForm
 from django_celery_beat.admin import TaskSelectWidget as BeatTaskSelect
@@ -35,6 +38,13 @@ class ThemedPeriodicTaskAdmin(PeriodicTaskAdmin, ModelAdmin):
     # Its own pages have scripts in them, which the admin's policy does not run.
     change_form_template = None
     change_list_template = None
+    list_display = ("show_name", *PeriodicTaskAdmin.list_display[1:])
+    list_display_links = ("show_name",)
+
+    @admin.display(description=_("Name"), ordering="name")
+    def show_name(self, task: models.PeriodicTask) -> str:
+        """The name in the page's language, where it is one of CocoHub's own tasks."""
+        return gettext(task.name) if task.name in settings.CELERY_BEAT_SCHEDULE else task.name
 
 
 @admin.register(models.IntervalSchedule, models.SolarSchedule)

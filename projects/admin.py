@@ -23,6 +23,7 @@ from projects.admin_base import ADD, CHANGE, DELETE, VIEW, ProjectListFilter, Pr
 from projects.models import AuditLog, Membership, Project, Role, Task
 
 CSV_ROWS = 100_000
+DOORS = {"admin": _("admin"), "api": _("API"), "command": _("command"), "task": _("task")}
 
 
 @admin.register(Project)
@@ -184,7 +185,7 @@ class DoorFilter(admin.SimpleListFilter):
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
         """The doors."""
-        return [("admin", _("admin")), ("api", _("API")), ("command", _("command")), ("task", _("task"))]
+        return list(DOORS.items())
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[AuditLog]) -> QuerySet[AuditLog]:
         """The lines of one door."""
@@ -196,7 +197,7 @@ class AuditLogAdmin(ProjectScopedAdmin):
     """Every write; nobody changes a line."""
 
     roles = {VIEW: Role.MANAGER}
-    list_display = ("created_at", "actor", "show_action", "project_name", "door", "request_id")
+    list_display = ("created_at", "actor", "show_action", "project_name", "show_door", "request_id")
     list_filter = (ProjectListFilter, DoorFilter, "created_at")
     search_fields = ("actor", "action", "project_name", "request_id")
     ordering = ("-id",)
@@ -207,6 +208,11 @@ class AuditLogAdmin(ProjectScopedAdmin):
     def show_action(self, line: AuditLog) -> str:
         """What was done, in words; the trail's own code behind it."""
         return format_html('<span title="{}">{}</span>', line.action, audit_words.name_of(line.action))
+
+    @admin.display(description=_("door"))
+    def show_door(self, line: AuditLog) -> str:
+        """By which door it came."""
+        return str(DOORS.get(line.door, line.door))
 
     @admin.action(description=_("Download as CSV"))
     def as_csv(self, request: HttpRequest, queryset: QuerySet[AuditLog]) -> Any:

@@ -51,4 +51,22 @@ WORDS = (
     gettext_noop("Add row"),
     gettext_noop("Date"),
     gettext_noop("Filters"),
+    # django-celery-beat's, which its Korean lacks
+    gettext_noop("Select value"),
+    gettext_noop("Periodic tasks"),
+    gettext_noop("Solar events"),
+    gettext_noop("Crontab translation"),
+    gettext_noop("Human readable"),
+    gettext_noop('Cron Months (1-12) Of The Year to Run. Use "*" for "all". (Example: "1,12")'),
+    gettext_noop('Cron Days Of The Week to Run. Use "*" for "all", Sunday is 0 or 7, Monday is 1. (Example: "0,5")'),
+    # what settings.CELERY_BEAT_SCHEDULE calls the tasks of ours
+    gettext_noop("re-publish waiting and abandoned tasks"),
+    gettext_noop("forget what bulk edits changed long ago"),
+    gettext_noop("delete files that no row refers to"),
+    gettext_noop("forget uploads that have run out"),
+    gettext_noop("refresh insights that are behind"),
+    gettext_noop("look for what was saved in CVAT"),
+    gettext_noop("forget insights nobody asks for"),
+    gettext_noop("forget expired tokens"),
+    gettext_noop("forget answers of calls long ago"),
 )

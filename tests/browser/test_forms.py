@@ -87,10 +87,12 @@ def test_queries_kept_by_an_earlier_version_are_still_there(open_as, curator, st
 @pytest.mark.parametrize("language", ["en-US", "ko-KR"])
 def test_a_phone_shows_it_all(open_as, street, language):
     user = staff(street, Role.MANAGER)
+    ImageAsset.objects.filter(project=street).update(tags=["night", "rain", "checked", "a longer tag of several words"])
     page = open_as(
         user, f"/admin/work/{street.pk}/images?view=table", viewport={"width": 390, "height": 800}, locale=language
     )
     assert page.locator(".cc-thumb").first.bounding_box()["width"] == 64
+    assert max(row.bounding_box()["height"] for row in page.locator(".cc-line").all()[:8]) < 120
     image = ImageAsset.objects.filter(project=street)[1]
     ImageAsset.objects.filter(pk=image.pk).update(file_name="a-rather-long-name-of-a-picture-file-000000000001.jpg")
     base = page.url.partition("/images")[0]

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 from django.utils import translation
+from django.utils.translation import gettext_lazy
+from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
 from annotations import problem_words, quality
 from annotations.query import QueryError, parse
@@ -15,7 +17,7 @@ from assets.models import ImageAsset
 from cocohub.templatetags import workplace
 from cocohub.workplace.phrases import in_words
 from projects import audit_words
-from projects.models import AuditLog, Role, Task
+from projects.models import Role, Task
 from tests.workplace import sentences
 from tests.workplace.browsing import browser_of, staff
 
@@ -111,7 +113,7 @@ NAMES = {
     "states of tasks": dict(Task.Status.choices),
     "kinds of tasks": dict(Task.Kind.choices),
     "roles": dict(Role.choices),
-    "doors": dict(AuditLog._meta.get_field("door").choices or ()),
+    "periodic tasks": {name: gettext_lazy(name) for name in settings.CELERY_BEAT_SCHEDULE},
 }
 
 
@@ -162,6 +164,16 @@ def test_the_trail_and_the_facets_have_names(project, images, work):
     assert "이상한 크기" in client.get(work("images/facets"), headers=headers).content.decode()
     page = client.get(work(f"images/{images['a'].pk}"), headers=headers).content.decode()
     assert 'title="size_odd">이상한 크기' in page
+
+
+def test_periodic_tasks_are_listed_in_korean(admin):
+    PeriodicTask.objects.create(
+        name="forget expired tokens", task="accounts.tasks.x", interval=IntervalSchedule.objects.create(every=1)
+    )
+    client = browser_of(admin)
+    page = client.get("/admin/django_celery_beat/periodictask/", headers={"Accept-Language": "ko"}).content.decode()
+    assert "만료된 토큰 지우기" in page
+    assert "forget expired tokens" not in page
 
 
 def test_what_has_no_korean_is_shown_as_it_is():
