@@ -61,7 +61,7 @@ PEOPLE = (
     Login("sam@seed.cocohub.example", "Sam Stranger", None),
 )
 OWNER, MANAGER, CURATOR = (one.email for one in PEOPLE[1:4])
-FRESH, CURATED, JUDGED = "Harbour webcams", "Street scenes", "Detectors compared"
+FRESH, CURATED, JUDGED = "Town webcams", "Street scenes", "Detectors compared"
 SEEDS = {FRESH: (11, 24), CURATED: (23, 48), JUDGED: (37, 40)}  # of the drawing, and how many pictures
 DESCRIPTIONS = {
     FRESH: "Came in this morning, with a few flaws: nobody has looked yet. Begin with the import's report.",

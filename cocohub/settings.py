@@ -524,6 +524,7 @@ UNFOLD = {
         "navigation": [
             {"title": _("Personal tokens"), "link": reverse_lazy("workplace:tokens")},
             {"title": _("Second factor"), "link": reverse_lazy("workplace:second-factor")},
+            {"title": _("Change password"), "link": reverse_lazy("admin:password_change")},
         ],
     },
     "SITE_FAVICONS": [

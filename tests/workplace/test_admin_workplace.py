@@ -96,6 +96,13 @@ def test_home_of_an_empty_installation_says_how_to_begin(db):
     assert "Welcome to CocoHub" in page
 
 
+def test_behind_ones_name_are_tokens_second_factor_and_password(by_curator):
+    page = by_curator.get("/admin/").content.decode()
+    for address in ("/admin/work/tokens", "/admin/work/second-factor", "/admin/password_change/"):
+        assert f'href="{address}"' in page
+        assert by_curator.get(address).status_code == 200
+
+
 def test_a_project_is_made_on_the_home_page(db):
     client = browser_of(staff(None, None))
     answer = client.post("/admin/work/projects", {"name": "Boats"})
