@@ -322,7 +322,9 @@ def redis_that_throws_away(place):
 
 @fault("redis_memory", "warning")
 def redis_that_is_nearly_full(place):
-    place.redis.config_set("maxmemory", int(place.redis.info("memory")["used_memory"] * 1.08))
+    used = place.redis.info("memory")["used_memory"]
+    place.redis.set("ballast", b"x" * 46_000_000)  # far more than connections come to
+    place.redis.config_set("maxmemory", used + 49_000_000)
 
 
 @fault("redis_persistence", "warning")
