@@ -71,9 +71,9 @@ def checked_query(project: Project, value: Any) -> dict[str, str]:
     if not isinstance(value, Mapping) or set(value) - {"q", *LOOKS} or not isinstance(value.get("q", ""), str):
         raise _refused({"query": ['Expected an object such as {"q": "tag:car width>1024"}.']})
     look = {name: value[name] for name in LOOKS if name in value}
-    for name, found in look.items():
-        if not isinstance(found, str) or not LOOKS[name].fullmatch(found):
-            raise _refused({f"query.{name}": [f"Found {_shown(found)}; expected what fits {LOOKS[name].pattern}."]})
+    for part, given in look.items():
+        if not isinstance(given, str) or not LOOKS[part].fullmatch(given):
+            raise _refused({f"query.{part}": [f"Found {_shown(given)}; expected what fits {LOOKS[part].pattern}."]})
     text = value.get("q", "")
     try:
         tree = query.parse(text)

@@ -72,13 +72,18 @@ def images(request: HttpRequest, project: Project) -> HttpResponseBase:
     return show(request, "workplace/images.html", project, "images", **context)
 
 
-def _views(request: HttpRequest, project: Project) -> list[Any]:
+def _views(request: HttpRequest, project: Project) -> list[dict[str, str]]:
     """Saved views that have a query, the pinned ones first; `address` has the page's parameters of each."""
     rows = InsightView.objects.visible_to(request.user).filter(project=project).exclude(query__q="")
     found = list(rows.filter(query__has_key="q").order_by("-pinned", "name", "id").only("name", "query")[:VIEWS])
-    for view in found:
-        view.address = urlencode({name: view.query[name] for name in ("q", *LOOKS) if view.query.get(name)})
-    return found
+    return [
+        {
+            "name": view.name,
+            "q": view.query["q"],
+            "address": urlencode({name: view.query[name] for name in ("q", *LOOKS) if view.query.get(name)}),
+        }
+        for view in found
+    ]
 
 
 @in_project(as_json=True)

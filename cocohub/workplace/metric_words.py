@@ -4,6 +4,7 @@ from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 
+from annotations import problem_words
 from assets.models import ImageAsset
 from insights.metrics import METRICS
 
@@ -105,6 +106,7 @@ NUMBERS: dict[str, tuple[Any, Any]] = {
 }
 # Metrics whose labels are our own words; those of others are names out of the data and stay as they are.
 OWN_LABELS = frozenset(["origin", "sources", "object_sizes", "keypoints", "image_activity", "label_activity"])
+OF_ISSUES = frozenset(["image_issues", "annotation_issues"])
 _STATUSES = dict(ImageAsset.Status.choices)
 
 
@@ -117,6 +119,8 @@ def label(metric: str, text: str) -> str:
     """A bar's label."""
     if metric == "statuses":
         return str(_STATUSES.get(text, text))
+    if metric in OF_ISSUES and text in problem_words.CODES:
+        return problem_words.name_of(text)
     return word(text) if metric in OWN_LABELS or text in ("(other)", "(no value)") else text or str(_("(none)"))
 
 

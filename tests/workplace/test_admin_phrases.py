@@ -15,6 +15,7 @@ from annotations import problem_words, quality
 from annotations.query import QueryError, parse
 from assets.models import ImageAsset
 from cocohub.templatetags import workplace
+from cocohub.workplace import metric_words
 from cocohub.workplace.phrases import in_words
 from projects import audit_words
 from projects.models import Role, Task
@@ -174,6 +175,12 @@ def test_periodic_tasks_are_listed_in_korean(admin):
     page = client.get("/admin/django_celery_beat/periodictask/", headers={"Accept-Language": "ko"}).content.decode()
     assert "만료된 토큰 지우기" in page
     assert "forget expired tokens" not in page
+
+
+def test_charts_of_issues_name_them():
+    with translation.override("ko"):
+        assert metric_words.label("image_issues", "size_odd") == "이상한 크기"
+        assert metric_words.label("tags", "size_odd") == "size_odd"  # a word of the data
 
 
 def test_what_has_no_korean_is_shown_as_it_is():
