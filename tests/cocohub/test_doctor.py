@@ -88,6 +88,8 @@ def place(db, settings, monkeypatch, own_redis, tmp_path) -> Place:
         client.config_set("maxmemory-policy", "noeviction")
         client.config_set("appendonly", "yes")
         client.flushdb()
+        # While it writes its first file, Redis does not end when it is asked to.
+        wait_until(lambda: not client.info("persistence")["aof_rewrite_in_progress"])
 
 
 def named() -> dict[str, str]:
@@ -323,7 +325,7 @@ def redis_that_throws_away(place):
 @fault("redis_memory", "warning")
 def redis_that_is_nearly_full(place):
     used = place.redis.info("memory")["used_memory"]
-    place.redis.set("ballast", b"x" * 46_000_000)  # far more than connections come to
+    place.redis.setrange("ballast", 46_000_000, "x")  # far more than connections come to
     place.redis.config_set("maxmemory", used + 49_000_000)
 
 
