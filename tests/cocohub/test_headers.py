@@ -113,7 +113,7 @@ from django.test import Client, override_settings
 static = {"staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}}
 override_settings(STORAGES=static).enable()
 answers = [Client().get(path, secure=secure, headers={"Host": "cocohub.example.org"}, follow=False)
-           for path, secure in (("/api/v1/health/live", False), ("/admin/login/", True))]
+           for path, secure in (("/api/v1/projects", False), ("/admin/login/", True))]
 print(json.dumps([[answer.status_code, dict(answer.headers), {
     name: [cookie["secure"], cookie["httponly"], cookie["samesite"], cookie["path"], cookie["domain"]]
     for name, cookie in answer.cookies.items()}] for answer in answers]))
@@ -121,7 +121,7 @@ print(json.dumps([[answer.status_code, dict(answer.headers), {
     done = in_production(script)
     assert done.returncode == 0, done.stderr
     (plain, plain_headers, _), (_, headers, cookies) = json.loads(done.stdout)
-    assert (plain, plain_headers["Location"]) == (301, "https://cocohub.example.org/api/v1/health/live")
+    assert (plain, plain_headers["Location"]) == (301, "https://cocohub.example.org/api/v1/projects")
     assert headers["Strict-Transport-Security"] == "max-age=31536000; includeSubDomains; preload"
     assert cookies == {"__Host-csrf": [True, True, "Lax", "/", ""]}
 
