@@ -45,6 +45,7 @@ METERS = {
         Meter("counter", "cocohub_cvat_calls", "Calls to CVAT, each try by itself.", ("method", "outcome")),
         Meter("counter", "cocohub_cvat_retries", "Calls to CVAT that were made again.", ("method",)),
         Meter("histogram", "cocohub_cvat_call_seconds", "How long CVAT took to answer a try.", ("method",)),
+        Meter("counter", "cocohub_webhook_deliveries", "Attempts to deliver to webhooks.", ("outcome",)),
         Meter("counter", "cocohub_cache_reads", "Looks into what is remembered.", ("cache", "outcome")),
         Meter("histogram", "cocohub_metric_seconds", "How long figures of insights took to compute.", ("metric",)),
     )

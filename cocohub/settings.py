@@ -99,6 +99,7 @@ INSTALLED_APPS = [
     "annotations",
     "insights",
     "exports",
+    "webhooks",
     "cocohub",
 ]
 
@@ -229,6 +230,8 @@ CELERY_TASK_ROUTES = {
     "exports.tasks.*": {"queue": "exports"},
     # A queue of its own that every worker serves: what is left behind in one queue must not wait for another's work.
     "projects.tasks.sweep": {"queue": "sweeps"},
+    "webhooks.tasks.deliver_due": {"queue": "sweeps"},
+    "webhooks.tasks.*": {"queue": "exports"},
     "projects.tasks.*": {"queue": "imports"},
     "cocohub.tasks.*": {"queue": "imports"},
 }
@@ -249,6 +252,12 @@ CELERY_BEAT_SCHEDULE = {
     "refresh insights that are behind": {"task": "insights.tasks.refresh_behind", "schedule": 15.0},
     "look for what was saved in CVAT": {"task": "exports.tasks.look_at_cvat", "schedule": 60.0},
     "forget insights nobody asks for": {"task": "insights.tasks.forget_unread", "schedule": crontab(minute=47)},
+    "send webhooks' deliveries that are due": {
+        "task": "webhooks.tasks.deliver_due",
+        "schedule": 15.0,
+        "options": {"expires": 30.0},
+    },
+    "forget webhooks' deliveries of long ago": {"task": "webhooks.tasks.forget_old", "schedule": crontab(53, 4)},
     "forget expired tokens": {"task": "accounts.tasks.forget_expired_tokens", "schedule": crontab(minute=17)},
     "forget answers of calls long ago": {"task": "accounts.tasks.forget_old_answers", "schedule": crontab(minute=7)},
 }
@@ -363,7 +372,17 @@ for _name, _value in RATES.items():
         raise ImproperlyConfigured(f"The rate of {_name} is {_value!r}; expected a rate such as 20/min, or 0.")
 # Proxies in front of us (addresses, networks, or `unix`), which alone are believed when they say for whom they ask.
 TRUSTED_PROXIES = env.list("TRUSTED_PROXIES", default=[])
-for _name, _networks in (("TRUSTED_PROXIES", TRUSTED_PROXIES), ("CVAT_ALLOWED_NETWORKS", CVAT_ALLOWED_NETWORKS)):
+# Hosts (`host` or `host:port`) that webhooks may go to; none: there are no webhooks. Networks as with CVAT.
+WEBHOOK_ALLOWED_HOSTS = env.list("WEBHOOK_ALLOWED_HOSTS", default=[])
+WEBHOOK_ALLOWED_NETWORKS = env.list("WEBHOOK_ALLOWED_NETWORKS", default=[] if PRODUCTION else _PRIVATE)
+# A webhook to which nothing has come through for so long is put out of action; its log is kept for so long (days).
+WEBHOOK_GIVE_UP_DAYS = env.int("WEBHOOK_GIVE_UP_DAYS", default=5)
+WEBHOOK_LOG_DAYS = env.int("WEBHOOK_LOG_DAYS", default=30)
+for _name, _networks in (
+    ("TRUSTED_PROXIES", TRUSTED_PROXIES),
+    ("CVAT_ALLOWED_NETWORKS", CVAT_ALLOWED_NETWORKS),
+    ("WEBHOOK_ALLOWED_NETWORKS", WEBHOOK_ALLOWED_NETWORKS),
+):
     try:
         networks(tuple(_networks))
     except ValueError as _error:
@@ -426,6 +445,7 @@ SPECTACULAR_SETTINGS = {
         {"name": "personal tokens", "description": "Tokens for scripts: scopes, an end, revoked at once."},
         {"name": "users", "description": "People and scripts that can log in. For global admins."},
         {"name": "projects", "description": "Bodies of images with their annotations, each worked on by one team."},
+        {"name": "webhooks", "description": "Addresses that are told when long work has ended, and what was sent."},
         {"name": "members", "description": "Who is in a project's team, and as what."},
         {"name": "audit", "description": "Every write: who, what, when, by which door."},
         {"name": "tasks", "description": "Long work: follow it, stop it, have it done again."},

@@ -18,6 +18,7 @@ api: list[URLPattern | URLResolver] = [
     path("", include("annotations.api.urls")),
     path("", include("insights.api.urls")),
     path("", include("exports.api.urls")),
+    path("", include("webhooks.api.urls")),
     path("health", HealthView.as_view(), name="health"),
     path("health/live", LiveView.as_view(), name="health-live"),
     path("health/ready", ReadyView.as_view(), name="health-ready"),

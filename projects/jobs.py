@@ -35,6 +35,7 @@ __all__ = [
     "cancel_all",
     "claim",
     "create_task",
+    "listen",
     "publish",
     "register",
     "retry",
@@ -66,6 +67,7 @@ class _Kind:
 
 
 _kinds: dict[str, _Kind] = {}
+_listeners: list[Ended] = []
 
 
 def register(kind: Task.Kind, task_name: str, *, ended: Ended | None = None) -> None:
@@ -75,6 +77,11 @@ def register(kind: Task.Kind, task_name: str, *, ended: Ended | None = None) -> 
     waited, or the sweeper that found it dead. It must be idempotent: where its caller died, the sweeper calls it again.
     """
     _kinds[kind] = _Kind(task_name, ended)
+
+
+def listen(ended: Ended) -> None:
+    """Have `ended(task)` called once any task has its final status, under the same terms as in `register`."""
+    _listeners.append(ended)
 
 
 # --- Asking for work --------------------------------------------------------------------------------------------------
@@ -300,6 +307,8 @@ def _tell_ended(task: Task) -> None:
     known = _kinds.get(task.kind)
     if known is not None and known.ended is not None:
         known.ended(task)
+    for listener in _listeners:
+        listener(task)
     Task.objects.filter(pk=task.pk, fence=task.fence, status=task.status).update(lease_until=None)
 
 

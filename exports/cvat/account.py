@@ -4,13 +4,13 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
+from accounts import outbound
 from exports.cvat.errors import WrongAddress
 
 Scheme = Literal["Bearer", "Token"]
 
-PORTS = {"http": 80, "https": 443}
 ORGANIZATION = re.compile(r"[\w-]{1,64}", re.ASCII)
 TOKEN = re.compile(r"[!-~]{1,1024}")
 
@@ -74,48 +74,17 @@ class Account:
 
 def allowed(url: str, hosts: Iterable[str]) -> None:
     """Raise WrongAddress unless the address may be asked: http or https, one of the hosts, no credentials in it."""
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        raise WrongAddress(0, "the URL cannot be read.") from None
-    if parts.scheme.lower() not in PORTS or not parts.hostname:
-        raise WrongAddress(0, f"expected http://... or https://..., found {_shown(parts)!r}.")
-    if parts.username is not None or parts.password is not None:
-        raise WrongAddress(0, "the URL carries a user name or password; give the token separately.")
-    if parts.query or parts.fragment or re.search(r"[\s\\\x00-\x1f]", url):
-        raise WrongAddress(0, f"{_shown(parts)!r} has a query, a fragment or blanks; expected an address only.")
-    own = port or PORTS[parts.scheme.lower()]
-    names = [_split(host) for host in hosts]
-    if not any(_host(parts.hostname) == name and wanted in (None, own) for name, wanted in names):
-        raise WrongAddress(0, f"the host {parts.hostname!r} is not among those that this installation allows.")
+    if fault := outbound.fault_of(url, hosts):
+        raise WrongAddress(0, fault)
 
 
 def host_of(url: str) -> str:
     """The `host:port` of an address, as `allowed_hosts` takes it; "" if there is none."""
     try:
         parts = urlsplit(url)
-        host, port = parts.hostname, parts.port or PORTS.get(parts.scheme.lower())
+        host, port = parts.hostname, parts.port or outbound.PORTS.get(parts.scheme.lower())
     except ValueError:
         return ""
     if not host or port is None:
         return ""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def _split(entry: str) -> tuple[str, int | None]:
-    bracketed = re.fullmatch(r"\[(.+)\](?::(\d+))?", entry.strip())
-    plain = re.fullmatch(r"([^:]+)(?::(\d+))?", entry.strip())
-    found = bracketed or plain
-    if found is None:  # a bare IPv6 address
-        return _host(entry.strip()), None
-    return _host(found[1]), int(found[2]) if found[2] else None
-
-
-def _host(name: str) -> str:
-    return name.lower().rstrip(".")
-
-
-def _shown(parts: SplitResult) -> str:
-    host = parts.hostname or ""
-    return f"{parts.scheme}://{host}{parts.path}"[:200]

@@ -9,17 +9,15 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from enum import Enum
-from socket import socket
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlencode
 
 import orjson
 import urllib3
-from urllib3 import connection, connectionpool
 from urllib3 import exceptions as faults
 
-from accounts import metering
+from accounts import metering, outbound
 from exports.cvat.account import Account
 from exports.cvat.errors import Broken500, Busy, CvatError, Unwell, WrongAddress, error_of
 
@@ -93,7 +91,7 @@ class Transport:
         self._chance = chance
         self._pools = urllib3.PoolManager(num_pools=2, maxsize=4, cert_reqs="CERT_REQUIRED", ca_certs=account.ca_file)
         if address_check is not None:
-            self._pools.pool_classes_by_scheme = _checked_pools(address_check)
+            self._pools.pool_classes_by_scheme = outbound.checked_pools(address_check)
 
     def __enter__(self) -> Self:
         return self
@@ -267,31 +265,3 @@ def _retry_after(value: str | None) -> float | None:
     if when.tzinfo is None:
         when = when.replace(tzinfo=UTC)
     return max(0.0, (when - datetime.now(UTC)).total_seconds())
-
-
-def _checked_pools(check: Callable[[str], None]) -> dict[str, Any]:
-    """Pools whose connections are checked once they stand, so that no second look-up of the name can differ."""
-
-    def checked(new: socket) -> socket:
-        try:
-            check(new.getpeername()[0])
-        except BaseException:
-            new.close()
-            raise
-        return new
-
-    class Plain(connection.HTTPConnection):
-        def _new_conn(self) -> socket:
-            return checked(super()._new_conn())
-
-    class Secure(connection.HTTPSConnection):
-        def _new_conn(self) -> socket:
-            return checked(super()._new_conn())
-
-    class PlainPool(connectionpool.HTTPConnectionPool):
-        ConnectionCls = Plain
-
-    class SecurePool(connectionpool.HTTPSConnectionPool):
-        ConnectionCls = Secure
-
-    return {"http": PlainPool, "https": SecurePool}

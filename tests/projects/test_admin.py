@@ -312,7 +312,7 @@ def test_lines_where_one_is_no_manager_are_not_shown(by_manager, manager):
 
 
 def test_every_page_of_our_models_goes_by_role(db):
-    ours = {"projects", "assets", "annotations", "insights", "exports"}
+    ours = {"projects", "assets", "annotations", "insights", "exports", "webhooks"}
     odd = [
         model.__name__
         for model, page in admin.site._registry.items()

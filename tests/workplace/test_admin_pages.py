@@ -25,7 +25,7 @@ from tests import factories
 from tests.annotations import scenes
 from tests.workplace.browsing import browser_of, staff
 
-OURS = ("accounts", "projects", "assets", "annotations", "insights", "exports")
+OURS = ("accounts", "projects", "assets", "annotations", "insights", "exports", "webhooks")
 # Inner parts of other rows, which have no meaning by themselves; and ended sessions, which are nobody's business.
 WITHOUT_A_PAGE = {
     "accounts.personaltoken", "accounts.idempotentcall", "accounts.revokedsession", "accounts.secondfactor",

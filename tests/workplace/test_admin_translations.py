@@ -11,7 +11,7 @@ from django.conf import settings
 from django.utils.translation.template import templatize
 
 ROOT = Path(settings.BASE_DIR)
-APPS = ("accounts", "projects", "assets", "annotations", "insights", "exports", "cocohub")
+APPS = ("accounts", "projects", "assets", "annotations", "insights", "exports", "webhooks", "cocohub")
 CALLS = {"_": 1, "gettext": 1, "gettext_lazy": 1, "gettext_noop": 1, "ngettext": 2, "ngettext_lazy": 2}
 IN_TEMPLATES = re.compile(r"\b(?:n?gettext|_)\(((?:u?'(?:[^'\\]|\\.)*'|u?\"(?:[^\"\\]|\\.)*\")(?:\s*,)?\s*)+")
 COUNTING = re.compile(r"\bngettext\((u?'(?:[^'\\]|\\.)*'|u?\"(?:[^\"\\]|\\.)*\")")
