@@ -72,6 +72,13 @@ ACTIONS = {
     "view.duplicated": _("view copied"),
     "view.pinned": _("view pinned"),
     "view.unpinned": _("view unpinned"),
+    "webhook.created": _("webhook made"),
+    "webhook.changed": _("webhook changed"),
+    "webhook.deleted": _("webhook deleted"),
+    "webhook.gave_up": _("webhook put out of action"),
+    "webhook.redelivered": _("message of a webhook sent again"),
+    "webhook.secret_replaced": _("secret of a webhook replaced"),
+    "webhook.tested": _("webhook tried out"),
 }
 
 

@@ -45,6 +45,8 @@ PAGES_OF_FORMS = {
     "survey": "workplace:imports",
     "steer-export": "workplace:export",
     "decide": "workplace:differences",
+    "steer-webhook": "workplace:webhooks",
+    "redeliver": "workplace:webhooks",
 }
 KEYS_OF_PAGES = {
     "workplace:image": ("image_pk",),
@@ -156,5 +158,6 @@ def tabs(project: Project, current: str) -> list[dict[str, Any]]:
     ]
     if (project.my_role or 0) >= Role.MANAGER:
         lists.append(("audit", _("Audit log"), "history", "admin:projects_auditlog_changelist"))
+        here.append(("webhooks", _("Webhooks"), "webhook", reverse("workplace:webhooks", args=[project.pk])))
     rows = here + [(name, label, icon, f"{reverse(to)}?project={project.pk}") for name, label, icon, to in lists]
     return [{"label": label, "icon": icon, "link": link, "active": name == current} for name, label, icon, link in rows]

@@ -19,6 +19,7 @@ from cocohub.workplace import (
     round_trip,
     sending,
     tokens,
+    webhooks,
 )
 
 app_name = "workplace"
@@ -58,6 +59,11 @@ urlpatterns = [
     path("<int:project_pk>/imports/<int:job_pk>", moving.one_import, name="import"),
     path("<int:project_pk>/imports/<int:job_pk>/report", moving.download_report, name="import-report"),
     path("<int:project_pk>/cvat", round_trip.in_cvat, name="cvat"),
+    path("<int:project_pk>/webhooks", webhooks.webhooks, name="webhooks"),
+    path("<int:project_pk>/webhooks/<int:webhook_pk>/<slug:what>", webhooks.steer, name="steer-webhook"),
+    path(
+        "<int:project_pk>/webhooks/<int:webhook_pk>/deliveries/<uuid:delivery_pk>", webhooks.redeliver, name="redeliver"
+    ),
     path("<int:project_pk>/exports", moving.exports, name="exports"),
     path("<int:project_pk>/exports/<int:job_pk>", moving.one_export, name="export"),
     path("<int:project_pk>/exports/<int:job_pk>/cvat/<slug:what>", cvat.steer, name="steer-export"),

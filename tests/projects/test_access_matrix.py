@@ -38,6 +38,9 @@ FOR_VIEWERS: dict[str, str] = {"project-member-leave post": "to leave is everybo
 NOT_FOR_VIEWERS = {
     "project-audit-list": "what others did is for managers",
     "project-cvat-connection": "by whose credentials work is sent is for managers",
+    "project-webhook-list": "who outside is told of what is for managers",
+    "project-webhook-detail": "who outside is told of what is for managers",
+    "project-webhook-delivery-list": "who outside is told of what is for managers",
 }
 
 SAMPLES = {"int": 987_654, "uuid": uuid.UUID(int=1), "str": "x", "slug": "x", "path": "x"}

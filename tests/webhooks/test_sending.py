@@ -62,7 +62,9 @@ def test_the_end_of_work_is_told_with_a_signature(claims_here, project, owner, m
     assert len(receiver.came) == 1
 
 
-def test_only_what_is_wanted_is_told_and_only_of_the_own_project(claims_here, project, owner, webhook, stranger, as_nobody):
+def test_only_what_is_wanted_is_told_and_only_of_the_own_project(
+    claims_here, project, owner, webhook, stranger, as_nobody
+):
     ended(project, owner, kind=Task.Kind.BULK_EDIT)
     ended(project, owner, kind=Task.Kind.THUMBNAILS)
     ended(project, owner, kind=Task.Kind.EXPORT, fails=True)

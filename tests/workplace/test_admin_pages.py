@@ -26,12 +26,14 @@ from tests.annotations import scenes
 from tests.workplace.browsing import browser_of, staff
 
 OURS = ("accounts", "projects", "assets", "annotations", "insights", "exports", "webhooks")
-# Inner parts of other rows, which have no meaning by themselves; and ended sessions, which are nobody's business.
+# Inner parts of other rows, which have no meaning by themselves; ended sessions, which are nobody's business; and what
+# the workplace has a page for.
 WITHOUT_A_PAGE = {
     "accounts.personaltoken", "accounts.idempotentcall", "accounts.revokedsession", "accounts.secondfactor",
     "annotations.bulkeditbatch", "annotations.previousimage",
     "annotations.previousannotation", "annotations.previouslabel", "annotations.resumableupload",
     "insights.metricresult", "insights.predictionresult", "exports.cvatknown",
+    "webhooks.webhook", "webhooks.delivery",
 }  # fmt: skip
 READ_ONLY = [
     Split, Annotation, CocoDocument, DocumentCategory, ImportJob, ExportJob, InsightView, Task, AuditLog, CvatProject,
