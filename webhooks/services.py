@@ -1,6 +1,7 @@
 """Webhooks of a project: made, changed, tried out and taken away. For managers."""
 
 from collections.abc import Iterable
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -55,7 +56,7 @@ def change(
     """Change what is given. To make it active again forgets that it failed. Raises as `create` does."""
     policies.require(user, Role.MANAGER, webhook.project)
     webhook = Webhook.objects.select_for_update(of=("self",)).select_related("project").get(pk=webhook.pk)
-    changed: dict[str, object] = {}
+    changed: dict[str, Any] = {}
     if url is not None and (url := _checked_url(url)) != webhook.url:
         webhook.url = changed["url"] = url
     if events is not None and (wanted := _checked_events(events)) != webhook.events:

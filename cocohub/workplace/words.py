@@ -64,6 +64,8 @@ WORDS = (
     gettext_noop("forget what bulk edits changed long ago"),
     gettext_noop("delete files that no row refers to"),
     gettext_noop("forget uploads that have run out"),
+    gettext_noop("send webhooks' deliveries that are due"),
+    gettext_noop("forget webhooks' deliveries of long ago"),
     gettext_noop("refresh insights that are behind"),
     gettext_noop("look for what was saved in CVAT"),
     gettext_noop("forget insights nobody asks for"),
