@@ -5,12 +5,16 @@ every one opens, so a key is changed by putting the new one in front.
 """
 
 import base64
+from collections.abc import Iterator
 from functools import lru_cache
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from django.apps import apps
 from django.conf import settings
+from django.db import transaction
+from django.db.models import Model
 
 from accounts.errors import ServiceError
 
@@ -36,6 +40,26 @@ def unseal(sealed: str) -> str:
 def reseal(sealed: str) -> str:
     """The same secret under the first key."""
     return seal(unseal(sealed))
+
+
+def stored() -> Iterator[tuple[Model, str]]:
+    """Every row that holds a secret, with the name of the field: those that end in `_sealed`, of whatever model."""
+    for model in apps.get_models():
+        for field in model._meta.concrete_fields:
+            if field.name.endswith("_sealed"):
+                for row in model._base_manager.exclude(**{field.name: ""}).order_by("pk").iterator():
+                    yield row, field.name
+
+
+@transaction.atomic
+def reseal_all() -> int:
+    """Seal every stored secret under the first key; how many. After this the former keys can go."""
+    count = 0
+    for row, name in stored():
+        before = getattr(row, name)
+        changed = type(row)._base_manager.filter(pk=row.pk, **{name: before}).update(**{name: reseal(before)})
+        count += changed  # a secret that was given anew meanwhile is under the first key already
+    return count
 
 
 @lru_cache(maxsize=8)

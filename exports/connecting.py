@@ -20,7 +20,7 @@ from exports.cvat.checking import Check, check
 from exports.cvat.client import Client
 from exports.cvat.guarding import check_for
 from exports.cvat.waiting import TookTooLong
-from exports.models import CvatConnection, CvatProject
+from exports.models import CvatConnection
 from projects import audit, faults, policies
 from projects.claims import TryLater
 from projects.models import Project, Role
@@ -183,18 +183,6 @@ def check_account(account: Account) -> Check:
     brief = replace(account, timeouts=replace(account.timeouts, connect=5.0, read=15.0, total=30.0))
     with open_client(brief, pause=_no_longer_than(1.0)) as client:
         return check(client)
-
-
-def reseal_all() -> int:
-    """Seal every stored secret under the first key; how many. After this the former keys can go."""
-    count = 0
-    with transaction.atomic():
-        for model, field in ((CvatConnection, "token_sealed"), (CvatProject, "webhook_secret_sealed")):
-            for row in model.objects.select_for_update().exclude(**{field: ""}):
-                setattr(row, field, sealing.reseal(getattr(row, field)))
-                row.save(update_fields=[field])
-                count += 1
-    return count
 
 
 def _account(url: str, token: str, scheme: str, organization: str) -> Account:

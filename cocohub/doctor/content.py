@@ -4,12 +4,10 @@ from django.db.models import Count
 
 from accounts import sealing
 from accounts.errors import ServiceError
-from accounts.models import SecondFactor
 from assets.models import ImageAsset
 from cocohub import integrity
 from cocohub.doctor.findings import Check, Found, error, ok, warning
 from cocohub.health import parts
-from exports.models import CvatConnection
 from projects.models import Task
 
 
@@ -24,11 +22,8 @@ def cvat() -> Found:
 
 def stored_secrets() -> Found:
     """What is sealed in the database can be opened with the keys of the environment."""
-    sealed = {
-        **{f"CVAT of project {row.project_id}": row.token_sealed for row in CvatConnection.objects.all()},
-        **{f"second factor of user {row.pk}": row.secret_sealed for row in SecondFactor.objects.all()},
-    }
-    lost = [name for name, secret in sealed.items() if not _opens(secret)]
+    sealed = [(f"{row._meta.verbose_name} {row.pk}", getattr(row, name)) for row, name in sealing.stored()]
+    lost = [name for name, secret in sealed if not _opens(secret)]
     if lost:
         return error(
             f"{len(lost):,} stored secret(s) cannot be opened, for example {lost[0]}: SECRET_KEY or CREDENTIALS_KEYS "

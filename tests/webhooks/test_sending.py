@@ -10,7 +10,9 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from accounts import sealing
 from accounts.errors import ServiceError
+from accounts.models import SecondFactor
 from projects import jobs
 from projects.models import AuditLog, Task
 from webhooks import events, sending
@@ -256,3 +258,14 @@ def test_what_is_due_is_rung_for_and_what_is_old_is_forgotten(webhook, receiver,
 def test_a_large_result_stays_at_home(claims_here, project, owner, webhook):
     ended(project, owner, result={"names": ["x" * 100] * 200})
     assert "result" not in Delivery.objects.get().told["data"]["task"]
+
+
+def test_every_stored_secret_goes_under_the_new_key(webhook, receiver, settings, owner):
+    SecondFactor.objects.create(user=owner, secret_sealed=sealing.seal("JBSWY3DP"))
+    settings.CREDENTIALS_KEYS = ["a new key", *settings.CREDENTIALS_KEYS]
+
+    assert sealing.reseal_all() == 2
+
+    settings.CREDENTIALS_KEYS = ["a new key"]
+    assert sealing.unseal(SecondFactor.objects.get().secret_sealed) == "JBSWY3DP"
+    assert sending.deliver(events.test_of(webhook).pk) is True

@@ -4,6 +4,7 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
+from accounts import sealing
 from exports import connecting
 from projects.commands import ServiceCommand, project_named
 
@@ -26,7 +27,7 @@ class Command(ServiceCommand):
     def run(self, options: dict[str, Any]) -> dict[str, Any]:
         """Check, or seal anew."""
         if options["reseal"]:
-            return {"resealed": connecting.reseal_all()}
+            return {"resealed": sealing.reseal_all()}
         project = project_named(options["project"], options["owner"]) if options["project"] else None
         found = connecting.check_project(project)
         result = {

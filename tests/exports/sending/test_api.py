@@ -202,7 +202,7 @@ def test_keys_are_changed_by_putting_the_new_one_in_front(project, cvat, as_mana
     as_manager.put(connection(project), {"token": cvat.token})
     settings.CREDENTIALS_KEYS = ["second key", "first key"]
     assert connecting.account_of(project).token == cvat.token
-    assert connecting.reseal_all() == 1
+    assert sealing.reseal_all() == 1
     settings.CREDENTIALS_KEYS = ["second key"]
     assert connecting.account_of(project).token == cvat.token
     settings.CREDENTIALS_KEYS = ["third key"]
