@@ -244,7 +244,7 @@ def _worker(django_db_setup, tmp_path_factory) -> Iterator[CeleryWorker]:
 
 
 @pytest.fixture
-def celery_worker(_worker, transactional_db, monkeypatch, settings) -> CeleryWorker:
+def celery_worker(_worker, transactional_db, monkeypatch, settings) -> Iterator[CeleryWorker]:
     """A running worker that tasks published in this test reach, and whose storage is the test's.
 
     Started at first use and kept for the session; a test may kill and start it. The test commits, so that the worker
@@ -257,7 +257,23 @@ def celery_worker(_worker, transactional_db, monkeypatch, settings) -> CeleryWor
     storage = settings.STORAGES["default"]
     options = {**storage["OPTIONS"], "location": str(_worker.home / "storage")}
     settings.STORAGES = {**settings.STORAGES, "default": {**storage, "OPTIONS": options}}
-    return _worker
+    yield _worker
+    if _worker.process is not None and _worker.process.poll() is None:
+        wait_until(nobody_else_is_at_it, 20, lambda: "The worker goes on with something.")
+
+
+def nobody_else_is_at_it() -> bool:
+    """Whether no other session does anything: a task may have ended for us while its worker does what follows.
+
+    Emptying the tables at the end of a test needs all of them to itself, and the two could wait for each other.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() "
+            "AND pid <> pg_backend_pid() AND backend_type = 'client backend' AND state <> 'idle') "
+            "AND NOT EXISTS (SELECT FROM projects_task WHERE finished_at IS NOT NULL AND lease_until IS NOT NULL)"
+        )
+        return bool(cursor.fetchone()[0])
 
 
 def wait_until(condition: Callable[[], object], seconds: float = 30, tell: Callable[[], str] = lambda: "") -> None:

@@ -152,7 +152,7 @@ def test_saved_queries_stand_in_the_query_bar(by_curator, project, images, work)
             project=project, name=name, query={"q": text}, visualization={"metric": "classes"}, shared=shared
         )
     page = by_curator.get(work("images"))
-    assert [view.name for view in page.context["views"]] == ["Cars"]
+    assert [view["name"] for view in page.context["views"]] == ["Cars"]
     form = {"metric": "classes", "q": "tag:x", "name": "Tagged", "shared": "1", "back": "images"}
     assert by_curator.post(work("insights/views"), form)["Location"] == work("images?q=tag%3Ax")
-    assert {view.name for view in by_curator.get(work("images")).context["views"]} == {"Cars", "Tagged"}
+    assert {view["name"] for view in by_curator.get(work("images")).context["views"]} == {"Cars", "Tagged"}
