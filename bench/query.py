@@ -33,7 +33,7 @@ os.environ |= {"API_USER_RATE": "1000000/min", "API_ADDRESS_RATE": "1000000/min"
 PAGE_P95, OVER_SQL, FACETS, RATE, BULK = 60, 25, 150, 150, 2.0  # what is aimed at: ms, ms, ms, requests/s, times
 CLIENTS, SERVERS = 8, 2
 KEEP = ("--timeout-keep-alive", "600")  # seconds: the client waits while the same thing is asked in SQL
-SECONDS = 5  # of the run with many clients
+WARM, SECONDS = 2, 8  # of the run with many clients: those that do not count, and those that do
 QUERIES = [
     "",
     "tag:tag7",
@@ -106,6 +106,8 @@ def build(images: int, rebuild: bool, told: dict[str, Any]) -> Any:
     name = f"{images} images"
     project = Project.objects.filter(name=name).first()
     if project is not None and not rebuild:
+        with connection.cursor() as cursor:
+            cursor.execute("ANALYZE assets_imageasset")  # a migration may ask for other statistics
         return project
     if project is not None:
         for model in (Annotation, Category, ImageAsset, Split):
@@ -192,6 +194,19 @@ def milliseconds(work: Callable[[], Any], runs: int, before: Callable[[], None] 
     return statistics.median(taken), sorted(taken)[max(0, round(0.95 * len(taken)) - 1)]
 
 
+def alternately(one: Callable[[], Any], other: Callable[[], Any], runs: int) -> tuple[float, float]:
+    """Median of the other, and how often the median of the one it is; taken in turns, so that both meet the same."""
+    taken: tuple[list[float], list[float]] = ([], [])
+    for number in range(runs + 1):
+        for work, times in zip((one, other), taken, strict=True):
+            began = time.perf_counter()
+            work()
+            if number:
+                times.append(1000 * (time.perf_counter() - began))
+    first, second = map(statistics.median, taken)
+    return second, second / first
+
+
 def raw(rows: Any) -> Callable[[], Any]:
     """The bare SQL of a queryset."""
     from django.db import connection
@@ -234,7 +249,9 @@ def ask(project: Any, client: Client, runs: int) -> list[dict[str, Any]]:
             first = client.get(path, q=q)
             told = f"{'' if first['count_is_exact'] else '~'}{first['count']}"
             later = {"q": q, "cursor": deep, "counted": told}
-            line["deep"], _ = milliseconds(lambda later=later: client.get(path, **later), runs)
+            line["deep"], line["deep over first"] = alternately(
+                lambda q=q: client.get(path, q=q), lambda later=later: client.get(path, **later), runs
+            )
         line["count"], _ = milliseconds(lambda rows=rows: count(rows), max(3, runs // 5))
         asked = lambda q=q: client.get(f"{path}/facets", q=q)  # noqa: E731
         line["facets"], _ = milliseconds(asked, max(3, runs // 5), before=edited)
@@ -258,17 +275,19 @@ def deep_page(rows: Any) -> str:
 
 
 def many_clients(project: Any, port: int, token: str) -> float:
-    """Page requests a second over several clients."""
+    """Page requests a second over several clients, once every process of the server has had its first."""
     done: list[int] = []
     path = f"/api/v1/projects/{project.pk}/assets"
-    until = time.perf_counter() + SECONDS
+    start = time.perf_counter() + WARM
+    until = start + SECONDS
 
     def work(number: int) -> None:
-        client, asked = Client(port, token), 0
-        while time.perf_counter() < until:
+        client, asked, counted = Client(port, token), 0, 0
+        while (now := time.perf_counter()) < until:
             client.get(path, q=QUERIES[(number * 3 + asked) % len(QUERIES)])
             asked += 1
-        done.append(asked)
+            counted += now >= start
+        done.append(counted)
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(CLIENTS)]
     for thread in threads:
@@ -360,7 +379,7 @@ def main() -> None:
             bulk_edit(project, port, token, told)
     worst = max(line["api_p95"] for line in table)
     over = max(line["api"] - line["sql"] for line in table)
-    deeper = max((line["deep"] / line["api"] for line in table if line["deep"]), default=0)
+    deeper = sorted((line["deep over first"] for line in table if line["deep"]), reverse=True) or [0.0]
     facets = max((line["facets"] for line in table if line["exact"]), default=0)
     late = [line["edited"] for line in table]
     print(
@@ -369,7 +388,8 @@ def main() -> None:
         f"API over SQL {over:.1f} ms (aim: {OVER_SQL})"
     )
     print(
-        f"deep page over first {deeper:.2f} (aim: 1.20); facets of up to 10,000 images {facets:.0f} ms (aim: {FACETS})"
+        f"deep page over first {deeper[0]:.2f}, without that query {max(deeper[1:], default=0):.2f} (aim: 1.20); "
+        f"facets of up to 10,000 images {facets:.0f} ms (aim: {FACETS})"
     )
     print(f"bulk edit {told.get('bulk over bare', '-')} times the bare UPDATE (aim: {BULK}); {told}")
     if options.json:
