@@ -10,6 +10,8 @@ from pathlib import Path
 from django.conf import settings
 
 STOP_SECONDS = 12  # how long a process may take to finish what it is doing
+# Listens on all addresses, of which this one is always there.
+ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - read, not bound
 QUEUES = "imports,thumbnails,insights,exports,sweeps"
 
 
@@ -25,6 +27,17 @@ def commands(host: str, port: int, workers: int) -> dict[str, list[str]]:
                    "--without-mingle"],
         "beat": [*celery, "beat", "-l", "warning", "--pidfile="],
     }  # fmt: skip
+
+
+def address(host: str, port: int) -> str:
+    """Where a browser of this machine finds it."""
+    return f"http://{ANYWHERE.get(host, host)}:{port}"
+
+
+def environment(host: str, port: int) -> dict[str, str]:
+    """What the processes get: links back lead to where they listen, unless PUBLIC_URL says where people come from."""
+    said = settings.PUBLIC_URL != settings.PUBLIC_URL_UNSAID
+    return dict(os.environ) if said else {**os.environ, "PUBLIC_URL": address(host, port)}
 
 
 def serve(host: str, port: int, workers: int = 2) -> int:
@@ -44,7 +57,12 @@ def serve(host: str, port: int, workers: int = 2) -> int:
             with (logs / f"{name}.log").open("ab") as log:
                 # A session of its own: Ctrl-C comes to us, and each is asked to stop in order.
                 running[name] = subprocess.Popen(  # noqa: S603 - our own words
-                    command, stdout=log, stderr=log, start_new_session=True, cwd=settings.BASE_DIR, env=os.environ
+                    command,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,
+                    cwd=settings.BASE_DIR,
+                    env=environment(host, port),
                 )
         while not asked:
             for name, process in running.items():

@@ -338,7 +338,8 @@ CVAT_CREATION_SECONDS = env.int("CVAT_CREATION_SECONDS", default=1800)
 if CVAT_TOKEN_SCHEME not in ("Bearer", "Token"):
     raise ImproperlyConfigured(f"CVAT_TOKEN_SCHEME is {CVAT_TOKEN_SCHEME!r}; expected Bearer or Token.")
 # Where people reach this server: CVAT's tasks link back to here.
-PUBLIC_URL = env.str("PUBLIC_URL", default="http://127.0.0.1:8000").rstrip("/")
+PUBLIC_URL_UNSAID = "http://127.0.0.1:8000"
+PUBLIC_URL = env.str("PUBLIC_URL", default=PUBLIC_URL_UNSAID).rstrip("/")
 # Stored tokens are sealed under the first of these; the others still open what they sealed before.
 CREDENTIALS_KEYS = env.list("CREDENTIALS_KEYS", default=[]) or [SECRET_KEY]
 

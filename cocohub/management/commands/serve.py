@@ -23,5 +23,5 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Run until asked to stop."""
         migrate_embedded()
-        self.stdout.write(f"CocoHub: http://{options['host']}:{options['port']}/  (Ctrl-C stops it)")
+        self.stdout.write(f"CocoHub: {serving.address(options['host'], options['port'])}/  (Ctrl-C stops it)")
         sys.exit(serving.serve(options["host"], options["port"], options["workers"]))
