@@ -23,7 +23,7 @@ from annotations.changes import Action, Change, Selection, role_for
 from annotations.models import Annotation, BulkEdit
 from assets.models import ImageAsset
 from projects import audit, jobs, policies
-from projects.models import Project, Task
+from projects.models import Project, Role, Task
 
 AT_ONCE = 2_000  # images that are changed while the client waits; more are a task
 AT_ONCE_ANNOTATIONS = 10_000  # the same of annotations
@@ -196,6 +196,7 @@ def _refuse_undo(edit: BulkEdit, skip_changed: bool) -> None:
     gone = edit.kept and not edit.kept.get("restored")
     if not gone and not edit.batches.filter(undone_at=None, changed__gt=0).exclude(done_at=None).exists():
         raise Conflict("There is nothing to undo: it changed nothing, or it has been undone.")
+    labels.refuse_taken(edit)
     if skip_changed:
         return
     if labels.is_about_annotations(edit):
@@ -219,6 +220,8 @@ def run(claim: jobs.Claim, tell: Progress = lambda phase, done, total: None) -> 
     edit = BulkEdit.objects.select_related("project", "created_by", "undoes").get(task=claim.task)
     of_annotations = labels.is_about_annotations(edit)
     phase = "annotations" if of_annotations else "images"
+    if edit.undos.exists():
+        raise Conflict("It was undone after it had stopped half-way. Make the change again instead.")
     if edit.total is None:
         claim.progress("choosing", 0)
         with transaction.atomic():
@@ -249,6 +252,12 @@ def _chosen(edit: BulkEdit) -> "QuerySet[Any, Any]":
     said = edit.selection
     selection = Selection(said.get("q", ""), tuple(said["ids"]) if "ids" in said else None)
     return selection.images(edit.project, now=edit.created_at).primary_keys()
+
+
+def role_of(task: Task) -> Role:
+    """The role that a bulk edit takes, or the one that it undoes."""
+    edit = BulkEdit.objects.select_related("undoes").filter(task=task).first()
+    return Role.CURATOR if edit is None else role_for(labels.done_by(edit).action)
 
 
 def ended(task: Task) -> None:

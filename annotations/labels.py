@@ -4,6 +4,7 @@ A merge gives the annotations of some categories to another one, and a deletion 
 the categories themselves, and of the documents that list them, happens in the last transaction and can be undone too.
 """
 
+import json
 from typing import Any
 
 from django.db import connection
@@ -205,29 +206,39 @@ def _rows(model: Any, table: str, which: Q) -> list[str]:
 
 
 def stuck(edit: BulkEdit, limit: int) -> tuple[int, list[int]]:
-    """Annotations that an undo would leave alone, because they were changed since: how many, and the first."""
+    """Annotations that an undo would leave alone: how many, and the first.
+
+    They were changed since, their place is taken, or their category is gone and does not come back by this undo.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
             f"""
             WITH batches AS (
                 SELECT id FROM annotations_bulkeditbatch
-                WHERE edit_id = %s AND done_at IS NOT NULL AND undone_at IS NULL
+                WHERE edit_id = %(edit)s AND done_at IS NOT NULL AND undone_at IS NULL
             )
             SELECT key, count(*) OVER () FROM (
                 SELECT p.annotation_id AS key FROM annotations_previouslabel p
                 LEFT JOIN {ANNOTATIONS} a ON a.id = p.annotation_id
-                WHERE p.batch_id IN (SELECT id FROM batches) AND (a.id IS NULL OR a.version <> p.version)
+                WHERE p.batch_id IN (SELECT id FROM batches)
+                    AND (a.id IS NULL OR a.version <> p.version OR {_IS_GONE.format("p.category_id")})
                 UNION ALL
                 SELECT (p.record ->> 'id')::bigint FROM annotations_previousannotation p
-                WHERE p.batch_id IN (SELECT id FROM batches) AND NOT ({_HAS_ROOM})
-            ) AS found ORDER BY key LIMIT %s
+                WHERE p.batch_id IN (SELECT id FROM batches)
+                    AND (NOT ({_HAS_ROOM}) OR {_IS_GONE.format("(p.record ->> 'category_id')::bigint")})
+            ) AS found ORDER BY key LIMIT %(limit)s
             """,
-            [edit.pk, limit],
+            {"edit": edit.pk, "limit": limit, "coming": [row["id"] for row in _to_come(edit)]},
         )
         rows = cursor.fetchall()
     return (rows[0][1], [key for key, _ in rows]) if rows else (0, [])
 
 
+# SQL: true where a category is gone and is none of those that the undo brings back.
+_IS_GONE = f"""
+    ({{0}} IS NOT NULL AND {{0}} <> ALL(%(coming)s::bigint[])
+        AND NOT EXISTS (SELECT FROM {CATEGORIES} c WHERE c.id = {{0}}))
+"""
 # SQL: true where the image of a deleted annotation is where it was, and its place there is free.
 _HAS_ROOM = f"""
     EXISTS (SELECT FROM {IMAGES} i WHERE i.id = p.image_id AND i.split_id = (p.record ->> 'split_id')::bigint)
@@ -235,6 +246,24 @@ _HAS_ROOM = f"""
         AND a.split_id = (p.record ->> 'split_id')::bigint AND a.kind = (p.record ->> 'kind')::smallint
         AND a.coco_id = (p.record ->> 'coco_id')::bigint)
 """
+
+
+def _to_come(edit: BulkEdit) -> list[dict[str, Any]]:
+    """The categories that an undo of this edit brings back, as they are kept."""
+    if not edit.kept or edit.kept.get("restored"):
+        return []
+    return [json.loads(record) for record in edit.kept["categories"]]
+
+
+def refuse_taken(edit: BulkEdit) -> None:
+    """Raise Conflict if a category that an undo of this edit brings back has been made anew, as an import does."""
+    for row in _to_come(edit):
+        same = Category.objects.filter(project=edit.project_id, coco_id=row["coco_id"], name=row["name"])
+        if same.exclude(pk=row["id"]).exists():
+            raise Conflict(
+                f"There is a category {row['name']!r} with id {row['coco_id']} again, made since: the one that was "
+                "taken out cannot come back beside it. Rename that one, or merge it into another one, first."
+            )
 
 
 def prepare_undo(edit: BulkEdit) -> None:
@@ -246,6 +275,7 @@ def prepare_undo(edit: BulkEdit) -> None:
     if edit.action != Action.UNDO or not undone.kept or undone.kept.get("restored"):
         return
     undone = BulkEdit.objects.select_for_update().get(pk=undone.pk)
+    refuse_taken(undone)
     tables: list[tuple[type[Model], str, str]] = [
         (Category, CATEGORIES, "categories"),
         (DocumentCategory, LISTED, "listed"),

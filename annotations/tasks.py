@@ -10,7 +10,7 @@ from projects import jobs
 from projects.models import Task
 
 jobs.register(Task.Kind.IMPORT, "annotations.tasks.run_import", ended=services.import_ended)
-jobs.register(Task.Kind.BULK_EDIT, "annotations.tasks.run_bulk_edit", ended=bulk.ended)
+jobs.register(Task.Kind.BULK_EDIT, "annotations.tasks.run_bulk_edit", ended=bulk.ended, takes=bulk.role_of)
 
 
 @shared_task(name="annotations.tasks.run_import")

@@ -8,10 +8,15 @@ from exports.pulling import services as pulling
 from exports.pulling import watching
 from exports.sending import deleting, pipeline
 from projects import jobs
-from projects.models import Task
+from projects.models import Role, Task
 
-jobs.register(Task.Kind.EXPORT, "exports.tasks.run_export")
-jobs.register(Task.Kind.CVAT_DELETE, "exports.tasks.delete_in_cvat")
+
+def _manager(task: Task) -> Role:
+    return Role.MANAGER
+
+
+jobs.register(Task.Kind.EXPORT, "exports.tasks.run_export", takes=_manager)
+jobs.register(Task.Kind.CVAT_DELETE, "exports.tasks.delete_in_cvat", takes=_manager)
 jobs.register(Task.Kind.CVAT_PULL, "exports.tasks.pull_from_cvat", ended=pulling.ended)
 
 

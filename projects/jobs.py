@@ -58,25 +58,32 @@ _ENDS = {
 
 Work = Callable[[Claim], dict[str, Any]]
 Ended = Callable[[Task], None]
+Takes = Callable[[Task], Role]
+
+
+def _curator(task: Task) -> Role:
+    return Role.CURATOR
 
 
 @dataclass(frozen=True)
 class _Kind:
     task_name: str
     ended: Ended | None
+    takes: Takes = _curator
 
 
 _kinds: dict[str, _Kind] = {}
 _listeners: list[Ended] = []
 
 
-def register(kind: Task.Kind, task_name: str, *, ended: Ended | None = None) -> None:
+def register(kind: Task.Kind, task_name: str, *, ended: Ended | None = None, takes: Takes = _curator) -> None:
     """Say which Celery task does this kind of work, by name, such as `annotations.tasks.run_import`.
 
+    `takes(task)` is the role that the work takes: who has less neither stops it nor has it done again.
     `ended(task)` is called once a task has its final status, whoever set it: the worker, a cancellation while it
     waited, or the sweeper that found it dead. It must be idempotent: where its caller died, the sweeper calls it again.
     """
-    _kinds[kind] = _Kind(task_name, ended)
+    _kinds[kind] = _Kind(task_name, ended, takes)
 
 
 def listen(ended: Ended) -> None:
@@ -202,8 +209,11 @@ def _fail(held: Claim, message: str, detail: object | None = None) -> None:
 
 @transaction.atomic
 def cancel(*, user: User, task: Task) -> Task:
-    """Stop the task: at once if it waits, at its next step if it runs. For curators. Raises Conflict if it is over."""
-    _require_curator(user, task)
+    """Stop the task: at once if it waits, at its next step if it runs. For who may do the work.
+
+    Raises Conflict if it is over.
+    """
+    _require_role(user, task)
     task = Task.objects.select_for_update(of=("self",)).select_related("project").get(pk=task.pk)
     if task.kind == Task.Kind.DELETE_PROJECT:
         raise Conflict("A deletion cannot be taken back.")
@@ -222,8 +232,11 @@ def cancel_all(project: Project) -> None:
 
 @transaction.atomic
 def retry(*, user: User, task: Task) -> Task:
-    """Have a task that failed or was cancelled done again, from a fresh count of attempts. For curators."""
-    _require_curator(user, task)
+    """Have a task that failed or was cancelled done again, from a fresh count of attempts. For who may do the work.
+
+    Raises Conflict if it did not end so.
+    """
+    _require_role(user, task)
     task = Task.objects.select_for_update(of=("self",)).select_related("project").get(pk=task.pk)
     if task.status not in (Task.Status.FAILED, Task.Status.CANCELLED):
         raise Conflict("Only a task that failed or was cancelled can be tried again.")
@@ -323,9 +336,10 @@ def _tell_again() -> None:
             Task.objects.filter(pk=task.pk, fence=task.fence).update(lease_until=Now() + UNANSWERED)
 
 
-def _require_curator(user: User, task: Task) -> None:
+def _require_role(user: User, task: Task) -> None:
     if not Task.objects.visible_to(user).filter(pk=task.pk).exists():
         raise NotFound(f"There is no task {task.pk} among yours.")
     # Who sees a deletion asked for it or is a global admin.
     if task.project is not None and task.kind != Task.Kind.DELETE_PROJECT:
-        policies.require(user, Role.CURATOR, task.project)
+        known = _kinds.get(task.kind)
+        policies.require(user, known.takes(task) if known else Role.CURATOR, task.project)

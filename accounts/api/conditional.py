@@ -62,6 +62,14 @@ def number(header: str) -> int | None:
     return int(asked)
 
 
+def expected(request: Request, given: int | None) -> int | None:
+    """The version that a change is of: `given` in the body, or in `If-Match`. Raises StaleEdit if the two differ."""
+    asked = number(request.headers.get("If-Match", ""))
+    if given is not None and asked is not None and given != asked:
+        raise StaleEdit(f"If-Match names version {asked} and the body version {given}. Read the record again.")
+    return asked if given is None else given
+
+
 def unchanged(request: Request, tag: str | None) -> Response | None:
     """The answer 304 if the client has what this ETag stands for."""
     asked = request.headers.get("If-None-Match", "")

@@ -89,9 +89,7 @@ class AnnotationViewSet(ProjectScoped, ListModelMixin, RetrieveModelMixin, Gener
         form = edit_serializers.AnnotationEditSerializer(data=request.data)
         form.is_valid(raise_exception=True)
         changes = dict(form.validated_data)
-        version = changes.pop("version", None)
-        if version is None:
-            version = conditional.number(request.headers.get("If-Match", ""))
+        version = conditional.expected(request, changes.pop("version", None))
         changed = editing.update_annotation(user=self.user, annotation=self.get_object(), version=version, **changes)
         return self._answer(changed)
 

@@ -122,9 +122,7 @@ class AssetViewSet(ProjectScoped, ListModelMixin, RetrieveModelMixin, GenericVie
         form = serializers.AssetEditSerializer(data=request.data)
         form.is_valid(raise_exception=True)
         fields = dict(form.validated_data)
-        version = fields.pop("version", None)
-        if version is None:
-            version = conditional.number(request.headers.get("If-Match", ""))
+        version = conditional.expected(request, fields.pop("version", None))
         asset = asset_services.update_asset(
             user=self.user, asset=self.get_object(), edit=asset_services.Edit(**fields), version=version
         )

@@ -6,6 +6,7 @@ from accounts.api.conditional import (
     IF_MATCH,
     IF_NONE_MATCH,
     digest,
+    expected,
     headers,
     link_life,
     number,
@@ -21,6 +22,7 @@ from projects.models import Project
 __all__ = [
     "IF_MATCH",
     "IF_NONE_MATCH",
+    "expected",
     "headers",
     "number",
     "record",

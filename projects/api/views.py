@@ -183,13 +183,13 @@ class TaskViewSet(Described, RetrieveModelMixin, GenericViewSet[Task]):
     @extend_schema(request=None, responses=serializers.TaskSerializer)
     @action(detail=True, methods=["post"])
     def cancel(self, request: Request, pk: Any) -> Response:
-        """Stop it: at once if it waits, at its next step if it runs. For curators."""
+        """Stop it: at once if it waits, at its next step if it runs. For whose role allows the work itself."""
         return Response(self.get_serializer(jobs.cancel(user=caller(request), task=self.get_object())).data)
 
     @extend_schema(request=None, responses={202: serializers.TaskSerializer})
     @action(detail=True, methods=["post"])
     def retry(self, request: Request, pk: Any) -> Response:
-        """Have a task that failed or was cancelled done again. For curators."""
+        """Have a task that failed or was cancelled done again. For whose role allows the work itself."""
         task = jobs.retry(user=caller(request), task=self.get_object())
         return Response(self.get_serializer(task).data, status=202)
 

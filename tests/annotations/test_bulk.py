@@ -452,6 +452,34 @@ def test_a_cancelled_edit_can_be_finished(project, images, curator, large, run_t
     assert batches.numbers(edit)["changed"] == 4
 
 
+def test_an_edit_that_was_undone_half_way_is_not_gone_on_with(project, images, curator, large, run_task, monkeypatch):
+    before = state(project)
+    edit = start(curator, project)
+    batches.choose(edit, bulk._chosen(edit))
+    batches.perform(next(batches.left(edit)))
+    jobs.cancel(user=curator, task=edit.task)
+    run_task(bulk.start_undo(user=curator, edit=edit).task, bulk.run)
+    assert state(project) == before
+    jobs.retry(user=curator, task=edit.task)
+    task = run_task(edit.task, bulk.run)
+    assert (task.status, state(project)) == (Task.Status.FAILED, before)
+    assert "It was undone" in task.message
+
+
+def test_who_may_not_delete_does_not_steer_a_deletion_or_its_undo(project, images, manager, curator, large, run_task):
+    deletion = start(manager, project, "", Change(delete=True))
+    with pytest.raises(Forbidden):
+        jobs.cancel(user=curator, task=deletion.task)
+    jobs.cancel(user=manager, task=deletion.task)
+    with pytest.raises(Forbidden):
+        jobs.retry(user=curator, task=deletion.task)
+    jobs.retry(user=manager, task=deletion.task)
+    run_task(deletion.task, bulk.run)
+    undoing = bulk.start_undo(user=manager, edit=deletion)
+    with pytest.raises(Forbidden):
+        jobs.cancel(user=curator, task=undoing.task)
+
+
 def test_a_running_edit_is_not_undone(project, images, curator, large):
     edit = start(curator, project)
     with pytest.raises(Conflict, match="still at it"):

@@ -306,3 +306,30 @@ def test_nothing_is_forgotten_where_it_is_kept_for_ever_or_an_undo_is_at_work(
     bulk.start_undo(user=manager, edit=edit)
     assert (forget_old_undos(), undo.forget_old(0)) == (0, 0)
     assert kept()[2] > 0
+
+
+def test_the_undo_of_a_relabelling_names_objects_whose_old_category_is_gone(project, images, named, manager):
+    edit = EDITS["relabel"](manager, project, named).edit
+    lost = Annotation.objects.get(coco_id=13)
+    relabelling.delete_category(user=manager, category=named["truck"])
+    with pytest.raises(Conflict) as caught:
+        bulk.start_undo(user=manager, edit=edit)
+    assert caught.value.detail == {"changed": 1, "annotations": [lost.pk]}
+    undone = bulk.start_undo(user=manager, edit=edit, skip_changed=True)
+    assert batches.numbers(undone) == {"done": 2, "changed": 1, "skipped": 1}
+
+
+@pytest.mark.parametrize("size", ["small", "large"])
+def test_the_undo_of_a_merge_is_refused_where_its_category_has_been_made_anew(
+    project, images, named, curator, size, request
+):
+    edit = EDITS["merge"](curator, project, named).edit
+    categories.create_category(user=curator, project=project, name="truck", coco_id=3)
+    before = everything(project)
+    if size == "large":
+        request.getfixturevalue("large")
+    for skip_changed in (False, True):
+        with pytest.raises(Conflict, match="'truck' with id 3 again"):
+            bulk.start_undo(user=curator, edit=edit, skip_changed=skip_changed)
+    assert everything(project) == before
+    assert not BulkEdit.objects.filter(undoes=edit).exists()

@@ -322,6 +322,17 @@ def test_viewers_and_strangers_steer_nothing(task, viewer, stranger):
             steer(user=stranger, task=task)
 
 
+@pytest.mark.parametrize("kind", [Task.Kind.EXPORT, Task.Kind.CVAT_DELETE])
+def test_work_for_managers_is_steered_by_managers(project, curator, manager, kind):
+    task = factories.make_task(project, kind=kind)
+    with pytest.raises(Forbidden):
+        jobs.cancel(user=curator, task=task)
+    jobs.cancel(user=manager, task=task)
+    with pytest.raises(Forbidden):
+        jobs.retry(user=curator, task=task)
+    assert jobs.retry(user=manager, task=task).status == Task.Status.QUEUED
+
+
 def test_a_waiting_task_is_cancelled_at_once(task, curator):
     assert jobs.cancel(user=curator, task=task).status == "cancelled"
 

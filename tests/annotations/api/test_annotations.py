@@ -213,6 +213,8 @@ def test_a_stale_change_or_deletion_is_412(at, as_curator, images):
     assert as_curator.patch(path, {"score": 1}, headers={"If-Match": tag}).status_code == 200
     assert as_curator.patch(path, {"score": 2}, headers={"If-Match": tag}).status_code == 412
     assert as_curator.patch(path, {"score": 2, "version": 1}).status_code == 412
+    # The body names the present state and the header an older one: neither is passed over.
+    assert as_curator.patch(path, {"score": 2, "version": 2}, headers={"If-Match": tag}).status_code == 412
     assert as_curator.delete(path, headers={"If-Match": tag}).status_code == 412
     assert as_curator.delete(path, headers={"If-Match": "nonsense"}).status_code == 412
 
