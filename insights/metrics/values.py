@@ -25,6 +25,15 @@ _NAMES = """
     SELECT NULL, number, number - (SELECT count(*) FROM {tables} WHERE {where} AND {column} <> '{{}}')
     FROM (SELECT count(*) AS number FROM {tables} WHERE {where}) AS whole
 """
+# The same in one reading: images that have the same names are taken apart together.
+_TAGS = """
+    , alike AS MATERIALIZED (SELECT tags, count(*) AS number FROM i GROUP BY tags)
+    SELECT name, sum(number)::bigint AS number, 0 AS without
+    FROM alike, LATERAL (SELECT DISTINCT unnest(tags) AS name) AS names GROUP BY name
+    UNION ALL
+    SELECT NULL, COALESCE(sum(number), 0)::bigint, COALESCE(sum(number) FILTER (WHERE tags = '{}'), 0)::bigint
+    FROM alike
+"""
 # The same of images, which have their own issues and those of their annotations.
 _IMAGE_ISSUES = """
     , named AS MATERIALIZED (
@@ -88,7 +97,7 @@ _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 
 
 def _tags(selection: Selection, metrics: Sequence[Metric]) -> dict[str, Figures]:
-    rows = selection.rows(_NAMES.format(tables="i", where="TRUE", column="i.tags"))
+    rows = selection.rows(_TAGS)
     return {"tags": _names(rows, "tag", "images", selection.narrowed)}
 
 
