@@ -14,7 +14,7 @@ from django.db.models.functions import Now
 from accounts.errors import Conflict
 from annotations import categories, query
 from annotations.models import Annotation, BulkEdit, BulkEditBatch, Category, DocumentCategory, Kind
-from annotations.undo import ANNOTATIONS, IMAGES, _columns, _from_record, _record
+from annotations.undo import ANNOTATIONS, IMAGES, _columns, _from_record, _record, follow
 
 Action = BulkEdit.Action
 OF_ANNOTATIONS = (Action.RELABEL, Action.MERGE, Action.UNLIST)
@@ -305,7 +305,7 @@ def prepare_undo(edit: BulkEdit) -> None:
 
 def undo_batch(batch: BulkEditBatch) -> tuple[int, list[int]]:
     """Put back what the batch that this one undoes has changed: (annotations put back, annotations left alone)."""
-    words = {"batch": batch.undoes_id, "project": batch.edit.project_id}
+    words: dict[str, Any] = {"batch": batch.undoes_id, "project": batch.edit.project_id}
     with connection.cursor() as cursor:
         cursor.execute(
             f"""
@@ -320,7 +320,9 @@ def undo_batch(batch: BulkEditBatch) -> tuple[int, list[int]]:
             """,
             words,
         )
-        back = {key for (key,) in cursor.fetchall()} | _undelete(words)
+        words["back"] = [key for (key,) in cursor.fetchall()]
+        follow(cursor, "annotations_previouslabel", "annotation_id", ANNOTATIONS, words)
+        back = {*words["back"], *_undelete(words)}
         cursor.execute(
             """
             SELECT annotation_id FROM annotations_previouslabel WHERE batch_id = %(batch)s

@@ -4,6 +4,7 @@ import uuid
 from typing import Any, Self
 
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.db.models.functions import Now
 from django.utils import timezone
@@ -374,6 +375,8 @@ class PreviousImage(models.Model):
     batch = models.ForeignKey(BulkEditBatch, on_delete=models.CASCADE, related_name="images", db_constraint=False)
     image_id = models.BigIntegerField()  # no foreign key: the image may be gone
     version = models.IntegerField()  # that the edit gave it; another one now says that it was changed since
+    # The version that the edit found, where that is not the one before `version`: see `undo.follow`.
+    found = models.IntegerField(null=True)
     tags = ArrayField(models.TextField(), null=True)
     status = models.CharField(max_length=10, null=True)  # noqa: DJ001 - NULL says "not changed"
     metadata = models.JSONField(null=True)
@@ -383,6 +386,8 @@ class PreviousImage(models.Model):
     class Meta:
         verbose_name = _("previous state of an image")
         verbose_name_plural = _("previous states of images")
+        # An edit writes its images in order, so ranges are enough, and cost a bulk edit next to nothing.
+        indexes = [BrinIndex(fields=["image_id"], autosummarize=True, name="annotations_previousimage_of")]
 
     def __str__(self) -> str:
         return f"image {self.image_id} before {self.batch_id}"
@@ -409,11 +414,13 @@ class PreviousLabel(models.Model):
     batch = models.ForeignKey(BulkEditBatch, on_delete=models.CASCADE, related_name="labels", db_constraint=False)
     annotation_id = models.BigIntegerField()
     version = models.IntegerField()  # that the edit gave it
+    found = models.IntegerField(null=True)  # as PreviousImage.found
     category_id = models.BigIntegerField(null=True)
 
     class Meta:
         verbose_name = _("previous category of an annotation")
         verbose_name_plural = _("previous categories of annotations")
+        indexes = [BrinIndex(fields=["annotation_id"], autosummarize=True, name="annotations_previouslabel_of")]
 
     def __str__(self) -> str:
         return f"category of annotation {self.annotation_id} before {self.batch_id}"

@@ -107,9 +107,42 @@ def undo_batch(batch: BulkEditBatch, columns: Sequence[str]) -> tuple[int, list[
             cursor.execute(_CHECK_NOW)
         elif "split_id" in columns:
             cursor.execute(_MOVE_ANNOTATIONS_BACK, words)
+        follow(cursor, "annotations_previousimage", "image_id", IMAGES, words, deleted=not columns)
         cursor.execute("SELECT image_id FROM annotations_previousimage WHERE batch_id = %(batch)s", words)
         skipped = {key for (key,) in cursor.fetchall()} - set(back)
     return len(back), sorted(skipped)
+
+
+def follow(cursor: Any, kept: str, key: str, table: str, words: dict[str, Any], *, deleted: bool = False) -> None:
+    """Let the edit before the one that is undone be undone too: rows are again as it left them, with another version.
+
+    `kept` is the table of what was there before, whose `key` leads to `table`; `words` name the batch and the rows that
+    are `back`. An edit keeps the version that it gave, one above the one that it found; a deletion gives none.
+    """
+    back = set(words["back"])
+    if not back:
+        return
+    found = "p.version" if deleted else "COALESCE(p.found, p.version - 1)"
+    # Never row by row: the planner does not know how many there are. The ends of the batch are for the index of ranges.
+    cursor.execute("SET LOCAL enable_nestloop = off")
+    cursor.execute(
+        f"""
+        SELECT earlier.id, p.{key} FROM {kept} AS p JOIN {kept} AS earlier ON earlier.{key} = p.{key}
+        WHERE p.batch_id = %(batch)s AND earlier.batch_id <> %(batch)s
+            AND earlier.{key} BETWEEN %(first)s AND %(last)s AND earlier.version = {found}
+        """,
+        {"batch": words["batch"], "first": min(back), "last": max(back)},
+    )
+    rows = [row for row in cursor.fetchall() if row[1] in back]
+    cursor.execute("SET LOCAL enable_nestloop TO DEFAULT")
+    cursor.execute(
+        f"""
+        UPDATE {kept} AS earlier SET version = i.version, found = COALESCE(earlier.found, earlier.version - 1)
+        FROM unnest(%s::bigint[], %s::bigint[]) AS row_of(id, key) JOIN {table} AS i ON i.id = row_of.key
+        WHERE earlier.id = row_of.id
+        """,
+        [[row for row, _ in rows], [of for _, of in rows]],
+    )
 
 
 _MOVE_ANNOTATIONS_BACK = f"""

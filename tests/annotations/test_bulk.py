@@ -12,7 +12,7 @@ from annotations.changes import Change, Selection
 from annotations.models import Annotation, BulkEdit, Category, CocoDocument, PreviousAnnotation, PreviousImage
 from annotations.query import QueryError
 from assets.models import ImageAsset, Split
-from assets.services import Edit
+from assets.services import Edit, update_asset
 from projects import jobs
 from projects.models import AuditLog, Task
 from tests.annotations.scenes import TRAIN, exported, exported_text, load, state
@@ -344,6 +344,42 @@ def test_undo_of_a_move_refuses_images_whose_place_is_taken(project, images, cur
     load(project, "train", {**TRAIN, "images": TRAIN["images"][:1], "annotations": []}, tmp_path)
     with pytest.raises(Conflict):
         bulk.start_undo(user=curator, edit=edit)
+
+
+@pytest.mark.parametrize("size", ["small", "large"])
+def test_edits_are_undone_one_after_the_other(project, images, manager, size, request, run_task):
+    if size == "large":
+        request.getfixturevalue("large")
+
+    def done(edit):
+        if edit.task is not None:
+            run_task(edit.task, bulk.run)
+        return edit
+
+    seen, edits = [], []
+    changes = (
+        TAG, Change(Edit(status="in_review")), Change(delete=True), Change(split="x"), Change(Edit(metadata={"a": 1})),
+    )  # fmt: skip
+    for change in changes[:3]:
+        seen.append(state(project))
+        edits.append(done(start(manager, project, "", change)))
+    done(bulk.start_undo(user=manager, edit=edits.pop()))
+    assert state(project) == seen.pop()
+    for change in changes[3:]:
+        seen.append(state(project))
+        edits.append(done(start(manager, project, "", change)))
+    while edits:
+        undone = done(bulk.start_undo(user=manager, edit=edits.pop()))
+        assert (batches.numbers(undone)["skipped"], state(project)) == (0, seen.pop())
+
+
+def test_undoing_the_last_edit_does_not_hide_what_was_changed_before_it(project, images, curator):
+    first = start(curator, project)
+    update_asset(user=curator, asset=images["a"], edit=Edit(add_tags=["mine"]))
+    bulk.start_undo(user=curator, edit=start(curator, project, "", Change(Edit(status="in_review"))))
+    with pytest.raises(Conflict) as caught:
+        bulk.start_undo(user=curator, edit=first)
+    assert caught.value.detail == {"changed": 1, "images": [images["a"].pk]}
 
 
 def test_undo_is_done_once_and_is_not_undone(project, images, curator):

@@ -179,6 +179,19 @@ def test_what_was_changed_since_is_named_or_left_alone(project, images, named, c
     assert Annotation.objects.get(coco_id=11).category == named["person"]
 
 
+@pytest.mark.parametrize("size", ["small", "large"])
+def test_relabellings_are_undone_one_after_the_other(project, images, named, manager, size, request, run_task):
+    if size == "large":
+        request.getfixturevalue("large")
+    seen, edits = [], []
+    for name in ("relabel", "merge into one of another split"):
+        seen.append(everything(project))
+        edits.append(finished(EDITS[name](manager, project, named).edit, run_task))
+    while edits:
+        undone = finished(bulk.start_undo(user=manager, edit=edits.pop()), run_task)
+        assert (batches.numbers(undone)["skipped"], everything(project)) == (0, seen.pop())
+
+
 def test_deleted_annotations_do_not_come_back_to_a_place_that_is_taken(project, images, named, manager):
     lost = Annotation.objects.get(coco_id=12)
     edit = EDITS["delete with annotations"](manager, project, named).edit
