@@ -133,15 +133,22 @@ class _Parser:
                 raise QueryError("a field's name takes no quotes", column=column, word=text)
             return self._bare(Raw(text, quoted=True, column=column), after=scanner.peek())
         word = scanner.word()
-        segments = self._path(word)
+        segments, is_whole = self._path(word)
         typed = scanner.text[column - 1 : scanner.position]
         after_word = scanner.peek()
         scanner.skip_space()
         if word in FUNCTIONS and scanner.peek() == "(":
             return self._function(word, column)
         if operator := scanner.operator():
+            if not is_whole:
+                raise QueryError(
+                    "a name is missing beside a dot",
+                    column=column,
+                    word=".".join(segments),
+                    hint=f'to search for a text with {operator} in it, quote it: "a{operator}b"',
+                )
             return self._field(segments, operator, column)
-        if segments != word.split("."):
+        if typed != word:
             raise QueryError(
                 "a comparison is missing", column=scanner.column, word=typed, hint='as in metadata."a key":1'
             )
@@ -155,18 +162,21 @@ class _Parser:
             )
         return self._bare(Raw(word, quoted=False, column=column), after=after_word)
 
-    def _path(self, word: str) -> list[str]:
-        """The parts of a dotted name of which `word` has been read; a quoted part may follow a dot."""
+    def _path(self, word: str) -> tuple[list[str], bool]:
+        """The parts of a dotted name of which `word` has been read, and whether each is there.
+
+        A quoted part may follow a dot; JSON has a key without characters, which is `""`.
+        """
         scanner = self.scanner
         segments = word.split(".")
-        while len(segments) > 1 and segments[-1] == "" and scanner.peek() == QUOTE:
-            column = scanner.column
-            segments[-1] = scanner.quoted()
-            if not segments[-1]:
-                raise QueryError("a key has no characters", column=column, word='""')
+        given = [bool(segment) for segment in segments]
+        while len(segments) > 1 and not given[-1] and scanner.peek() == QUOTE:
+            segments[-1], given[-1] = scanner.quoted(), True
             if scanner.peek() == ".":
-                segments += scanner.word().split(".")[1:]
-        return segments
+                more = scanner.word().split(".")[1:]
+                segments += more
+                given += map(bool, more)
+        return segments, len(segments) == 1 or all(given)
 
     def _bare(self, raw: Raw, *, after: str) -> Node:
         """A text that stands by itself and so searches the file names."""
@@ -183,13 +193,6 @@ class _Parser:
 
     def _field(self, segments: list[str], operator: str, column: int) -> Node:
         scanner = self.scanner
-        if "" in segments and len(segments) > 1:
-            raise QueryError(
-                "a name is missing beside a dot",
-                column=column,
-                word=".".join(segments),
-                hint=f'to search for a text with {operator} in it, quote it: "a{operator}b"',
-            )
         if len(segments) > MAX_LEVELS:
             raise _too_deep(column)
         field, path = find(segments, column=column)

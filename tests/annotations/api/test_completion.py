@@ -62,6 +62,7 @@ def texts(project, pictures):
         ("metadata.co", 9, ["color"]),
         ("metadata.nested.", 16, ["deep"]),
         ('metadata."a.b".', 15, ['"c d"']),
+        ('metadata."".', 12, ['""']),
         ("metadata.license:", 17, ["3", '"3"', "3.0"]),
         ("metadata.color:r", 15, ["red"]),
         ("metadata.flag:", 14, ["true", "false"]),

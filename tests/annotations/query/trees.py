@@ -30,7 +30,7 @@ MOMENTS = [
 AGO = ["-1h", "-3h", "-7d", "-1w", "-1m", "-2m", "-1y", "-2y"]
 KEYS = [
     *["license", "color", "iso", "labels", "nested", "deep", "x", "value", "flag", "gone"],
-    *["a.b", "c d", 'k"q', "0", "도시"],
+    *["a.b", "c d", 'k"q', "0", "도시", ""],
 ]
 POINTS_ASKED = ["nose", "left_wrist", "left wrist", "tail", "1", "2", "3", "4", "03", "0", "99999", 'k"q']
 ALONE = re.compile(r'[^\s()"<>=!:]+')
