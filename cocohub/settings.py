@@ -423,6 +423,11 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "COCO data sets in, look, filter, tag, fix, send to CVAT, COCO out again with nothing lost.",
     "SERVE_INCLUDE_SCHEMA": False,
     "DEFAULT_GENERATOR_CLASS": "accounts.api.generator.Generator",
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "accounts.api.generator.null_is_an_alternative",
+        "accounts.api.examples.add_to",
+    ],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",

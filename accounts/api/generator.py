@@ -6,6 +6,8 @@ from typing import Any
 from drf_spectacular.generators import SchemaGenerator
 
 _turn = threading.RLock()
+NULL = {"nullable": True, "enum": [None]}
+_NULL_ENUM = {"$ref": "#/components/schemas/NullEnum"}  # drf-spectacular's own
 
 
 class Generator(SchemaGenerator):
@@ -15,3 +17,22 @@ class Generator(SchemaGenerator):
         """The whole document, as far as `request` may see it."""
         with _turn:
             return super().get_schema(request, public)
+
+
+def null_is_an_alternative(result: dict[str, Any], **_: Any) -> dict[str, Any]:
+    """A hook of drf-spectacular: `nullable` without a type says nothing in OpenAPI 3.0, so null is spelled out.
+
+    What is referred to has a type, and null is not of it (https://spec.openapis.org/oas/v3.0.3#schema-object).
+    """
+    _spell_out(result)
+    return result
+
+
+def _spell_out(value: Any) -> None:
+    if isinstance(value, dict) and value.get("nullable") and "type" not in value:
+        for several in {"allOf", "oneOf", "anyOf"} & set(value):
+            ways = value.pop(several)
+            value["oneOf" if several == "allOf" else several] = [*ways, *([] if _NULL_ENUM in ways else [NULL])]
+            del value["nullable"]
+    for part in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        _spell_out(part)
