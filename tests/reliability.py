@@ -60,8 +60,11 @@ def page() -> str:
 
 
 def _harness() -> Iterator[str]:
-    yield "| job | disturbances | runs | seed | outcome | retries | running again: median, longest | by victim |"
-    yield "|---|---|---|---|---|---|---|---|"
+    yield (
+        "| job | storage | lease | disturbances | runs | seed | outcome | retries | running again: median, longest "
+        "| by victim |"
+    )
+    yield "|---|---|---|---|---|---|---|---|---|---|"
     for one in kept():
         again = one["again_seconds"]
         outcome = "all equal" if not one["wrong"] else f"{len(one['wrong'])} differences"
@@ -69,8 +72,10 @@ def _harness() -> Iterator[str]:
             f"{again['median']} s, {again['longest']} s of {again['measured']} deaths" if again["measured"] else ""
         )
         victims = ", ".join(f"{number} {what}" for what, number in one["by_victim"].items())
+        kind, stored, lease = _way(one)
         yield (
-            f"| {one['kind']} | {one['disturbances']} | {one['runs']} | {one['seed']} | {outcome} | {one['retries']} | "
+            f"| {kind} | {stored} | {lease} s | {one['disturbances']} | {one['runs']} | {one['seed']} | "
+            f"{outcome} | {one['retries']} | "
             f"{seconds} | {victims} |"
         )
 
@@ -82,11 +87,18 @@ def kept() -> list[dict[str, Any]]:
 
 
 def keep(files: list[Path]) -> None:
-    """Put the summaries of these files in the place of older ones."""
-    by_kind = {one["kind"]: one for one in (kept() if KEPT.exists() else [])}
+    """Put the summaries of these files in the place of older ones of the same kind, storage and times."""
+    known = {_way(one): one for one in (kept() if KEPT.exists() else [])}
     for path in files:
-        by_kind |= {one["kind"]: one for one in json.loads(path.read_text())["kinds"]}
-    KEPT.write_text(json.dumps([by_kind[kind] for kind in sorted(by_kind)], indent=2) + "\n")
+        told = json.loads(path.read_text())
+        for one in told["kinds"]:
+            ran = {**one, "storage": told["storage"], "lease": told["times"].get("TASK_LEASE_SECONDS", "15")}
+            known[_way(ran)] = ran
+    KEPT.write_text(json.dumps([known[way] for way in sorted(known)], indent=2) + "\n")
+
+
+def _way(one: dict[str, Any]) -> tuple[str, str, int]:
+    return one["kind"], one.get("storage", "disk"), int(one.get("lease", "2"))
 
 
 def _items() -> Iterator[str]:

@@ -195,10 +195,12 @@ def _audit(project: Project, name: str) -> list[Any]:
 
 
 def _made_once(lines: list[Any]) -> list[Any]:
-    """Each turn at the thumbnails has its line; the last one's numbers are those of all turns."""
+    """Each turn at the thumbnails has its line with what it made itself, and who died in one has none.
+
+    So how they share the pictures differs; that all are there is seen by the rows and the files.
+    """
     made = [line for line in lines if line[1] == "thumbnails.made"]
-    others = [line for line in lines if line[1] != "thumbnails.made"]
-    return [*others, *([[*line[:2], sum(line[2]["pictures"].values())] for line in made[-1:]])]
+    return [*(line for line in lines if line not in made), *(line[:2] for line in made[:1])]
 
 
 def _files(project: Project, name: str) -> list[list[Any]]:
