@@ -31,6 +31,9 @@ TASK_COLORS = {
 class CategoryForm(forms.ModelForm):
     """A category's names and its colour."""
 
+    # As the form showed it: what others have changed meanwhile is not written over.
+    version = forms.CharField(required=False, widget=forms.HiddenInput)
+
     class Meta:
         model = Category
         fields = ("project", "name", "supercategory", "color")
@@ -42,12 +45,17 @@ class CategoryForm(forms.ModelForm):
         }
         help_texts = {"color": _("As #rrggbb. Empty: CocoHub chooses one.")}
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.instance.pk is not None:
+            self.initial["version"] = categories.version_of(self.instance)
+
 
 @admin.register(Category)
 class CategoryAdmin(ProjectScopedAdmin):
     """Classes of objects; a new name or colour reaches every document that lists the category."""
 
-    roles = {VIEW: Role.VIEWER, ADD: Role.CURATOR, CHANGE: Role.CURATOR, DELETE: Role.CURATOR}
+    roles = {VIEW: Role.VIEWER, ADD: Role.CURATOR, CHANGE: Role.CURATOR, DELETE: Role.MANAGER}
     form = CategoryForm
     list_display = ("name", "swatch", "supercategory", "coco_id", "project")
     list_filter = (ProjectListFilter,)
@@ -58,7 +66,7 @@ class CategoryAdmin(ProjectScopedAdmin):
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """The number and the other fields once there are some."""
-        return ("project", "name", "supercategory", "color", *(("coco_id", "meta") if obj else ()))
+        return ("project", "name", "supercategory", "color", *(("coco_id", "meta", "version") if obj else ()))
 
     @admin.display(description=_("colour"))
     def swatch(self, category: Category) -> SafeString:
@@ -76,7 +84,8 @@ class CategoryAdmin(ProjectScopedAdmin):
         given = {name: form.cleaned_data[name] for name in ("name", "supercategory", "color")}
         if change:
             held = Category.objects.select_related("project").get(pk=obj.pk)
-            categories.update_category(user=admin_user(request), category=held, **given)
+            version = form.cleaned_data["version"] or None
+            categories.update_category(user=admin_user(request), category=held, version=version, **given)
             return
         made = categories.create_category(user=admin_user(request), project=form.cleaned_data["project"], **given)
         obj.pk, obj.coco_id, obj._state.adding = made.pk, made.coco_id, False

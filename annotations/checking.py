@@ -149,5 +149,7 @@ def _refuse_bad_extra(extra: Mapping[str, Any], kind: Kind) -> None:
     if wrong := sorted(marks & set(extra)):
         text = f"{', '.join(wrong)} belongs to annotations of another kind."
         raise ServiceError(text, fields={"extra": [text]})
+    if kind is Kind.CAPTION and "caption" in extra and not isinstance(extra["caption"], str):
+        raise ServiceError("The annotation cannot be stored.", fields={"extra": ["Expected a caption that is a text."]})
     if found := json_faults(extra):
         raise ServiceError("The annotation cannot be stored.", fields={"extra": found})

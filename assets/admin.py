@@ -89,6 +89,8 @@ class AssetForm(forms.ModelForm):
         widget=UnfoldAdminTextareaWidget,
         encoder=None,
     )
+    # As the form showed it: what others have changed meanwhile is not written over.
+    seen_version = forms.IntegerField(required=False, widget=forms.HiddenInput)
 
     class Meta:
         model = ImageAsset
@@ -102,6 +104,7 @@ class AssetForm(forms.ModelForm):
         self.initial["tag_text"] = ", ".join(self.instance.tags)
         self.initial["review"] = now.value if now in services.REVIEW else ""
         self.initial["other_fields"] = self.instance.metadata
+        self.initial["seen_version"] = self.instance.version
 
     def clean_other_fields(self) -> dict[str, Any]:
         """A JSON object."""
@@ -143,7 +146,7 @@ class ImageAssetAdmin(ProjectScopedAdmin):
     actions = ("add_tags", "remove_tags", "as_csv")
     fields = (
         "large_picture", "file_name", "project", "split", "coco_id", "pixels", "annotation_count", "issues", "checksum",
-        "tag_text", "review", "other_fields",
+        "tag_text", "review", "other_fields", "seen_version",
     )  # fmt: skip
     readonly_fields = (
         "large_picture", "file_name", "project", "split", "coco_id", "pixels", "annotation_count", "issues", "checksum",
@@ -198,7 +201,8 @@ class ImageAssetAdmin(ProjectScopedAdmin):
         """Change, by the services."""
         edit = form.edit()
         if edit.as_dict():
-            services.update_asset(user=admin_user(request), asset=obj, edit=edit)
+            version = form.cleaned_data["seen_version"]
+            services.update_asset(user=admin_user(request), asset=obj, edit=edit, version=version)
 
     @admin.action(description=_("Add tags …"), permissions=["change"])
     def add_tags(self, request: HttpRequest, queryset: QuerySet[ImageAsset]) -> HttpResponse | None:

@@ -13,8 +13,8 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
 from accounts.errors import NotFound, ServiceError
+from annotations import batches, labels, query
 from annotations import bulk as bulk_edits
-from annotations import labels, query
 from annotations.changes import Change, Selection
 from annotations.counting import count
 from annotations.models import BulkEdit
@@ -181,11 +181,20 @@ def answer(edit: BulkEdit) -> dict[str, Any]:
     """What is told after a bulk edit, and where it can be undone."""
     if edit.finished_at is None:
         return {"text": _("It goes on in the background; the home page shows how far it is."), "undo": ""}
-    changed = sum(edit.batches.values_list("changed", flat=True))
+    numbers = batches.numbers(edit)
+    changed, skipped = numbers["changed"], numbers["skipped"]
     undone = edit.action == BulkEdit.Action.UNDO
     text = _of_annotations(edit, changed) if labels.is_about_annotations(edit) else _of_images(edit, changed)
     way_back = reverse("workplace:undo", args=[edit.project_id, edit.pk]) if changed and not undone else ""
-    return {"text": text % {"count": f"{changed:,}"}, "changed": changed, "undo": way_back}
+    text = text % {"count": f"{changed:,}"}
+    if skipped:
+        left = ngettext(
+            "%(count)s was changed since, or its place is taken: it stays as it is.",
+            "%(count)s were changed since, or their places are taken: they stay as they are.",
+            skipped,
+        )
+        text = f"{text} {left % {'count': f'{skipped:,}'}}"
+    return {"text": text, "changed": changed, "undo": way_back}
 
 
 def _of_images(edit: BulkEdit, changed: int) -> str:

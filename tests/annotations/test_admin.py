@@ -36,6 +36,30 @@ def test_a_category_is_renamed_by_the_service(by_curator, images, project):
     assert AuditLog.objects.filter(action="category.updated").exists()
 
 
+def test_what_others_have_changed_meanwhile_is_not_written_over(by_curator, images):
+    person = Category.objects.get(name="person")
+    shown = by_curator.get(change(person)).context["adminform"].form.initial["version"]
+    Category.objects.filter(pk=person.pk).update(supercategory="being")
+    form = {"name": "human", "supercategory": "human", "color": "", "version": shown}
+    assert "has been changed since" in by_curator.post(change(person), form, follow=True).content.decode()
+    person.refresh_from_db()
+    assert (person.name, person.supercategory) == ("person", "being")
+    page = by_curator.get(change(person))
+    assert b'type="hidden" name="version"' in page.content
+    form["version"] = page.context["adminform"].form.initial["version"]
+    by_curator.post(change(person), form)
+    person.refresh_from_db()
+    assert person.name == "human"
+
+
+def test_only_managers_are_offered_to_delete(by_curator, images, project):
+    truck = Category.objects.get(name="truck")
+    Category.objects.filter(pk=truck.pk).update(name="unused", coco_id=99)
+    delete = reverse("admin:annotations_category_delete", args=[truck.pk])
+    assert by_curator.get(delete).status_code == 403
+    assert browser_of(staff(project, Role.MANAGER)).get(delete).status_code == 200
+
+
 def test_a_colour_that_is_none_is_refused(by_curator, images):
     person = Category.objects.get(name="person")
     by_curator.post(change(person), {"name": "person", "supercategory": "", "color": "red;x"})

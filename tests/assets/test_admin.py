@@ -55,6 +55,22 @@ def test_tags_are_added_and_removed_through_the_service(by_curator, images, proj
     assert (line.actor, line.door, line.detail["number"]) == ("cora@example.com", "admin", 2)
 
 
+def test_what_others_have_changed_meanwhile_is_not_written_over(by_curator, images):
+    image = images["a"]
+    page = by_curator.get(change(image))
+    assert b'type="hidden" name="seen_version"' in page.content
+    initial = page.context["adminform"].form.initial
+    ImageAsset.objects.filter(pk=image.pk).update(tags=["theirs"], version=2)
+    form = {"tag_text": "mine", "review": "", "other_fields": "{}", "seen_version": initial["seen_version"]}
+    told = by_curator.post(change(image), form, follow=True).content.decode()
+    assert "has been changed since" in told
+    image.refresh_from_db()
+    assert image.tags == ["theirs"]
+    by_curator.post(change(image), {**form, "seen_version": 2})
+    image.refresh_from_db()
+    assert image.tags == ["mine"]
+
+
 def test_tags_must_be_named(by_curator, images):
     page = act(by_curator, "add_tags", [images["a"]], tags=" , ", apply="1").content.decode()
     assert "Name at least one tag." in page

@@ -119,6 +119,13 @@ def test_a_bulk_change_is_done_told_and_undone(by_curator, project, images):
     assert not changed.exists()
 
 
+def test_the_undo_tells_what_it_left_alone(by_curator, project, images):
+    done = bulk(by_curator, project, all="1", q="split:train", add_tags="night", apply="1").json()
+    bulk(by_curator, project, ids=images["a"].pk, add_tags="day", apply="1")
+    told = by_curator.post(done["undo"]).json()["text"]
+    assert told == "2 images put back. 1 was changed since, or its place is taken: it stays as it is."
+
+
 def test_the_same_change_sent_twice_is_done_once(by_curator, project, images):
     for _ in range(2):
         bulk(by_curator, project, ids=images["a"].pk, add_tags="x", apply="1", key="once")

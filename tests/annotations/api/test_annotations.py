@@ -156,6 +156,28 @@ def test_an_id_that_is_taken_is_409(at, as_curator, images, named):
     ] == 11  # another split  # fmt: skip
 
 
+@pytest.mark.parametrize(("word", "found"), [("true", 0), ("1", 0), ("False", 4), ("", 4)])
+def test_the_machine_filter_takes_truth_values(at, as_viewer, images, word, found):
+    assert as_viewer.get(at("annotations"), {"is_machine": word}).json()["count"] == found
+
+
+def test_the_machine_filter_is_not_passed_over_where_it_says_neither(at, as_viewer, images):
+    answer = as_viewer.get(at("annotations"), {"is_machine": "maybe"})
+    assert (answer.status_code, list(answer.json()["fieldErrors"])) == (400, ["is_machine"])
+
+
+@pytest.mark.parametrize("caption", [None, 5, ["a"]])
+def test_a_caption_is_a_text(at, as_curator, images, caption):
+    body = {"image": images["a"].pk, "extra": {"caption": "A dog"}}
+    one = at(f"annotations/{as_curator.post(at('annotations'), body).json()['id']}")
+    for answer in (
+        as_curator.post(at("annotations"), {**body, "extra": {"caption": caption}}),
+        as_curator.patch(one, {"extra": {"caption": caption}}),
+    ):
+        assert (answer.status_code, list(answer.json()["fieldErrors"])) == (400, ["extra"])
+    assert as_curator.get(one).json()["extra"] == {"caption": "A dog"}
+
+
 def test_a_caption_needs_no_category(at, as_curator, images):
     made = as_curator.post(at("annotations"), {"image": images["a"].pk, "extra": {"caption": "A dog"}}).json()
     assert (made["kind"], made["coco_id"], made["category"]) == ("captions", 1, None)
