@@ -5,7 +5,7 @@ and scaled, and what the most recently changed images have is added, so that a t
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.db import connection
@@ -17,6 +17,7 @@ from annotations.query import Field
 from annotations.query.fields import Kind, Scope
 from annotations.query.keypoints import names_of
 from annotations.query.tree import Word
+from annotations.query.values import number_of
 from assets.models import ImageAsset
 from projects.models import Project
 
@@ -139,7 +140,23 @@ def _json_values(project: Project, field: Field, path: Sequence[str], words: dic
         ") AS elements(element) WHERE jsonb_typeof(element) IN ('string', 'number', 'boolean')"
     )
     found = _sampled(project, statement, {**words, "path": list(path)}, INSIDE, marked=True)
-    return [Found(_scalar(str(each.value)), each.number, each.exact) for each in found]
+    listed = [Found(_scalar(str(each.value)), each.number, each.exact) for each in found]
+    return [
+        replace(each, number=sum(other.number or 0 for other in listed if _is_found_by(each.value, other.value)))
+        for each in listed
+    ]
+
+
+def _is_found_by(asked: str | Word, value: str | Word) -> bool:
+    """Whether a query for the one finds the other: without quotes, `3` is the number, however written, and the text."""
+    if asked == value:
+        return True
+    if isinstance(asked, str):
+        return False
+    if isinstance(value, str):
+        return value == asked.text
+    number = number_of(asked.text)
+    return number is not None and number == number_of(value.text)
 
 
 def _scalar(marked: str) -> str | Word:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from annotations import completion, sampling, vocabulary
-from annotations.query import FIELDS, QueryError, parse, to_text
+from annotations.query import FIELDS, QueryError, filter_images, parse, to_text
 from annotations.query.fields import Kind
 from assets.models import ImageAsset
 from tests.annotations.query.records import PICTURES, store
@@ -123,6 +123,15 @@ def test_counts_of_a_small_project_are_exact(project, pictures):
     assert (found["train"].count, found["val"].count) == (3, 3)
     found = {each.text: each for each in completion.complete(project, "category:").suggestions}
     assert (found["car"].count, found["person"].count) == (4, 4)
+
+
+@pytest.mark.parametrize("q", ["metadata.license:", "metadata.flag:", "metadata.color:", "tag:", "split:", "issue:"])
+def test_a_suggestion_counts_what_its_query_finds(project, pictures, q):
+    suggestions = completion.complete(project, q).suggestions
+    assert len(suggestions) > 1
+    for each in suggestions:
+        images = filter_images(ImageAsset.objects.all(), project, q + each.text)
+        assert (each.text, each.count) == (each.text, images.count())
 
 
 def test_a_large_project_is_sampled_and_what_was_just_tagged_is_found(project, pictures, monkeypatch):
