@@ -57,9 +57,9 @@ def merge(
 ) -> dict[str, int]:
     """Merge the staged rows; give the numbers of what was added, changed and left alone.
 
-    `alone` says that the file is imported by itself. Files of one data set differ in the last digits of their areas
-    (COCO's own do); imported together, that alone must not count as a change each time. `check` is called between
-    statements.
+    `alone` says that the file is imported by itself. Files of one data set write the same numbers in several ways, such
+    as 410 and 410.0, and differ in the last digits of areas (COCO's own do both); imported together, that alone must
+    not count as a change each time. `check` is called between statements.
     """
     keys = {"project": project_id, "split": split_id, "text_ids": TEXT_IDS}
     merger = _Merger(cursor, keys, split_name, report, alone, check)
@@ -252,8 +252,11 @@ class _Merger:
 
     def _update(self, table: str, source: str, where: str, assign: dict[str, str]) -> int:
         compared = assign if self.alone or "area" not in assign else {**assign, "area": SAME_AREA}
-        plain = [name for name in assign if name not in TO_THE_LETTER]
-        exact = [name for name in assign if name in TO_THE_LETTER]
+        exact = [name for name in assign if self.alone and name in TO_THE_LETTER]
+        plain = [name for name in assign if name not in exact]
+        letters = f"""OR record_image_ne(
+            ROW({", ".join(f"a.{name}" for name in exact)}), ROW({", ".join(compared[name] for name in exact)})
+        )"""
         sets = ", ".join(f"{name} = {value}" for name, value in assign.items())
         return self.run(
             f"""
@@ -262,10 +265,7 @@ class _Merger:
             WHERE a.project_id = %(project)s AND a.split_id = %(split)s AND {where} AND (
                 ({", ".join(f"a.{name}" for name in plain)})
                     IS DISTINCT FROM ({", ".join(compared[name] for name in plain)})
-                OR record_image_ne(
-                    ROW({", ".join(f"a.{name}" for name in exact)}),
-                    ROW({", ".join(compared[name] for name in exact)})
-                )
+                {letters if exact else ""}
             )
             """
         )

@@ -316,6 +316,30 @@ def test_last_digits_of_areas_do_not_go_to_and_fro_in_files_imported_together(pr
     assert outcome.total.changed is False
 
 
+def test_the_same_numbers_written_otherwise_do_not_go_to_and_fro_in_files_imported_together(project, keypoints):
+    one = keypoints["annotations"][0]
+    one["bbox"] = [float(number) if isinstance(number, int) else number for number in one["bbox"]]
+    assert [str(number) for number in one["bbox"]] != [str(number) for number in good()["annotations"][1]["bbox"]]
+    import_document(project, good(), keypoints)
+    stored = contents_of(project)
+
+    outcome, _ = import_document(project, good(), keypoints)
+
+    assert contents_of(project) == stored
+    assert outcome.total.changed is False
+
+
+def test_a_number_written_otherwise_in_a_file_of_its_own_is_a_change(project):
+    import_document(project, good())
+    other = good()
+    other["annotations"][1]["bbox"] = [float(number) for number in other["annotations"][1]["bbox"]]
+
+    outcome, _ = import_document(project, other)
+
+    assert outcome.total.changed is True
+    assert str(export_document(project)) == str(other)
+
+
 def test_captions_beside_instances_may_share_their_ids(project):
     captions = {**good(), "info": {"about": "captions"}}
     captions["annotations"] = [{"id": 11, "image_id": 3, "caption": "a cat"}, {"id": 12, "image_id": 3, "caption": "b"}]
