@@ -64,14 +64,16 @@ def context_of(job: ExportJob) -> dict[str, Any]:
         return {}
     tasks = CvatTask.objects.filter(job=job).select_related("cvat_project").annotate(people=Count("jobs"))
     waiting = job.deletion is not None and not job.deletion.is_finished
-    left = job.cvat_tasks.exclude(step=CvatTask.Step.DELETED).exists()
+    left = job.cvat_tasks.exclude(step__in=[CvatTask.Step.DELETED, CvatTask.Step.EMPTY]).count()
     over = job.task.is_finished and not waiting
     return {
         "sent": tasks.order_by("number")[:LISTED],
         "number_sent": tasks.count(),
         "deletion": job.deletion if waiting else None,
         "may_retry": over and (job.task.status != "succeeded" or not left),
-        "may_delete": over and left,
+        "may_delete": over and left > 0,
+        "number_there": left,
+        "left_out": (job.task.result or {}).get("left_out", {}),
         "report": storage.link(job.task.log),
     }
 

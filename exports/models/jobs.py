@@ -72,6 +72,12 @@ class ExportJob(models.Model):
         return f"{self.get_target_display()} {self.pk}"
 
     @property
+    def title(self) -> str:
+        """What people know it by: the name that its tasks in CVAT have, if it was given one."""
+        name = self.filter_snapshot.get("cvat", {}).get("name", "") if isinstance(self.filter_snapshot, dict) else ""
+        return f"{name} · {self}" if name else str(self)
+
+    @property
     def status(self) -> str:
         """The task's status: the row of the task is the truth."""
         return self.task.status

@@ -52,6 +52,26 @@ def test_exports_tell_how_far_people_are_and_what_waits(by_curator, work, send):
     assert work(f"exports/{job.pk}/differences") in page.content.decode()
 
 
+def test_an_export_tells_what_is_in_cvat_what_was_left_out_and_what_deleting_takes(project, work, send):
+    job = send()
+    CvatTask.objects.filter(job=job).update(images=455, size=2)
+    result = {"images": 2, "annotations": 9, "left_out": {"images": 453, "annotations": 6205, "parts": 0}}
+    Task.objects.filter(pk=job.task_id).update(result=result)
+    ExportJob.objects.filter(pk=job.pk).update(
+        payload_uri="exports/a.zip", filter_snapshot={"cvat": {"name": "Night <b>"}}
+    )
+    manager = browser_of(staff(project, Role.MANAGER))
+
+    page = manager.get(work(f"exports/{job.pk}")).content.decode()
+
+    assert "Night &lt;b&gt; · CVAT" in page
+    assert "<b>453</b>images left out" in page
+    assert "<b>6,205</b>annotations left out" in page
+    assert '<td class="cc-num">2</td>' in page
+    assert "455" not in page
+    assert "1 task is deleted in CVAT" in page
+
+
 def test_a_project_without_exports_says_how_to_begin(by_curator, images, work):
     page = by_curator.get(work("cvat")).content.decode()
     assert "Nothing of this project is in CVAT" in page
