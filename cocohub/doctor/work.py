@@ -11,6 +11,7 @@ from cocohub.doctor.findings import Check, Found, error, ok, warning
 from cocohub.health import parts
 from projects import claims, jobs
 from projects.models import Project, Task
+from webhooks.models import Delivery, Webhook
 
 OLD_SECONDS = 600  # of a job that waits
 LATE = 4  # leases after which somebody should have taken a dead worker's job over
@@ -155,6 +156,31 @@ def stale_status() -> Found:
     return ok("Projects that say they are importing are.")
 
 
+def unsent_messages() -> Found:
+    """A webhook's message whose time has come, and that nobody sends."""
+    late = timezone.now() - timedelta(seconds=OLD_SECONDS)
+    number = Delivery.objects.filter(status=Delivery.Status.WAITING, due_at__lt=late).count()
+    if number:
+        return error(
+            f"{number:,} message(s) of webhooks should have been sent, and nobody does.",
+            "Start beat, and a worker that serves the queue `sweeps`.",
+        )
+    return ok("No message of a webhook waits for longer than it should.")
+
+
+def silent_webhooks() -> Found:
+    """Webhooks whose messages do not arrive."""
+    since = timezone.now() - timedelta(days=1)
+    failing = Webhook.objects.filter(Q(active=True, failing_since__lt=since) | ~Q(gave_up=""))
+    if number := failing.count():
+        examples = ", ".join(f"{one.url} of {one.project}" for one in failing.select_related("project")[:2])
+        return warning(
+            f"The messages of {number:,} webhook(s) have not arrived for a day or more: {examples}.",
+            "Its page in the workplace tells why. Have its receiver mended, or delete it.",
+        )
+    return ok("What webhooks send arrives.")
+
+
 ROWS = ("database", "migrations")
 CHECKS = (
     Check("workers", workers, ("redis",)),
@@ -168,4 +194,6 @@ CHECKS = (
     Check("unfollowed_jobs", unfollowed, ROWS),
     Check("failed_jobs", failed, ROWS),
     Check("project_status", stale_status, ROWS),
+    Check("unsent_messages", unsent_messages, ROWS),
+    Check("webhooks", silent_webhooks, ROWS),
 )

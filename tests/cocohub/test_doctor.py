@@ -40,6 +40,7 @@ from projects import jobs
 from projects.models import Project, Task
 from tests import factories
 from tests.conftest import ROOT, _database_url, wait_until
+from webhooks.models import Delivery, Webhook
 
 
 @dataclass
@@ -74,6 +75,7 @@ def place(db, settings, monkeypatch, own_redis, tmp_path) -> Place:
     settings.ALLOWED_HOSTS, settings.PUBLIC_URL = ["cocohub.example.org"], "https://cocohub.example.org"
     settings.SESSION_COOKIE_SECURE = settings.CSRF_COOKIE_SECURE = settings.SECURE_SSL_REDIRECT = True
     settings.SECURE_HSTS_SECONDS = 31_536_000
+    monkeypatch.setattr(shelves, "ROOM", 0.0)  # however full the disk of who runs the tests is
     settings.STATIC_ROOT = tmp_path / "static"
     settings.STATIC_ROOT.mkdir()
     (settings.STATIC_ROOT / "staticfiles.json").write_text("{}")
@@ -430,6 +432,29 @@ def job_of_a_dead_worker(place):
 @fault("unfollowed_jobs")
 def job_that_nothing_followed(place):
     task(place, Task.Status.SUCCEEDED, lease_until=ago(minutes=5))
+
+
+def webhook(place, **fields):
+    return Webhook.objects.create(
+        project=place.project, url="https://hooks.example/", events=["import.succeeded"], secret_sealed="", **fields
+    )
+
+
+@fault("unsent_messages")
+def message_that_nobody_sends(place):
+    Delivery.objects.create(
+        project=place.project, webhook=webhook(place), event="webhook.test", body="{}", due_at=ago(minutes=20)
+    )
+
+
+@fault("webhooks", "warning")
+def webhook_that_fails_since_days(place):
+    webhook(place, failing_since=ago(days=2))
+
+
+@fault("webhooks", "warning")
+def webhook_that_was_given_up(place):
+    webhook(place, active=False, gave_up="Nothing arrived for days.")
 
 
 @fault("failed_jobs", "warning")
