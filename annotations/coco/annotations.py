@@ -311,6 +311,11 @@ class _Reader:
         if values.nested_too_deep(raw):
             raise values.TooDeep
         try:
+            values.check(raw)
+        except values.Unfit as unfit:
+            if unfit.code == "not_a_number":  # what the box was to be nobody knows: the outline may be as wrong
+                raise Quarantine(unfit.code, f"In 'bbox', {unfit}.", "Correct the box.", at=".bbox") from None
+        try:
             tokens = [values.as_number(bytes(item)) for item in _items(raw)]
         except msgspec.DecodeError:
             tokens = []
