@@ -95,11 +95,11 @@ def listing(prefix: str, limit: int = MAX_LISTED) -> dict[str, str]:
 
 
 def is_zip(file: IO[bytes]) -> bool:
-    """Whether the file begins like a zip; it is rewound."""
+    """Whether the file begins like a zip, or is called one and so should be; it is rewound."""
     file.seek(0)
     magic = file.read(2)
     file.seek(0)
-    return magic == ZIP_MAGIC
+    return magic == ZIP_MAGIC or str(getattr(file, "name", "")).lower().endswith(".zip")
 
 
 @contextmanager

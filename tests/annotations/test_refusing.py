@@ -112,6 +112,18 @@ def test_a_prefix_with_much_json_is_left_to_the_import(address, as_curator, sett
     assert as_curator.post(address, {"prefix": "incoming/set"}, format="json").status_code == 202
 
 
+@pytest.mark.parametrize("field", ["file", "images"])
+def test_a_file_that_is_only_called_a_zip_is_400(address, as_curator, field):
+    sent = {"file": file(coco("a.png"), "train.json")}
+    sent[field] = file(b"hello", "pictures.ZIP")
+
+    answer = as_curator.post(address, sent, format="multipart")
+
+    assert answer.status_code == 400
+    assert "no usable zip" in answer.json()["message"]
+    assert not ImportJob.objects.exists()
+
+
 @pytest.mark.parametrize("field", ["images_upload", "images_key"])
 def test_stored_pictures_that_are_no_zip_are_400(address, as_curator, curator, project, settings, field):
     settings.IMPORT_PREFIX = "incoming/"
