@@ -18,7 +18,7 @@ from projects import audit, policies
 from projects.models import Project, Role
 
 MAX_TAG = 100  # characters
-MAX_TAGS = 200  # per image
+MAX_TAGS = 200  # in one request
 MAX_METADATA = 64 * 1024  # bytes of JSON of one change
 MAX_DEPTH = 32
 MAX_KEY = 200  # characters

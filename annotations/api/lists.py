@@ -29,6 +29,7 @@ COUNT = OpenApiParameter(
     "(`true`, the default), not at all (`false`), or exactly however many there are (`exact`), which takes its time.",
 )
 FALSE = ("false", "0", "no")
+COUNTS = frozenset(["", "exact", "true", "1", "yes", *FALSE])
 COUNTED = "counted"  # of links to other pages: what the first page counted, with a tilde before an estimate
 
 
@@ -46,7 +47,11 @@ class CountedPagination(KeysetPagination):
 
     def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any]:
         """The rows of the page that the request asks for; the view says what is asked by its `question()`."""
-        if request.query_params.get("count", "").lower() in FALSE:
+        wanted = request.query_params.get("count", "").lower()
+        if wanted not in COUNTS:
+            text = f"count is {wanted[:40]!r}; expected true, false or exact."
+            raise ServiceError(text, fields={"count": [text]})
+        if wanted in FALSE:
             self.count: tuple[int | None, bool | None] = (None, None)
             page = super().paginate_queryset(queryset, request, view)
         else:
@@ -57,7 +62,7 @@ class CountedPagination(KeysetPagination):
             else:
                 known = question.answer(lambda: counting.find(queryset))
                 self.count = known[:2]
-            if request.query_params.get("count") == "exact" and not self.count[1]:
+            if wanted == "exact" and not self.count[1]:
                 self.count = (counting.exactly(view.chosen()), True)
             page = super().paginate_queryset(quickly(queryset, known), request, view)
             if carried and not page:  # the rows around the cursor are gone, so the number is another one

@@ -370,3 +370,11 @@ def test_explain_tells_the_canonical_form_and_managers_the_plan(at, as_viewer, a
     assert found == {"canonical": "tag:car width>=3", "count": 2, "count_is_exact": True, "plan": None}
     plan = as_manager.get(at("assets/query/explain"), {"q": "tag:car"}).json()["plan"]
     assert any("assets_imageasset" in line for line in plan)
+
+
+@pytest.mark.parametrize("word", ["maybe", "tru", "2"])
+def test_a_count_that_is_no_way_of_counting_is_400(as_viewer, project, word):
+    answer = as_viewer.get(f"/api/v1/projects/{project.pk}/assets", {"count": word})
+
+    assert answer.status_code == 400
+    assert word in answer.json()["fieldErrors"]["count"][0]
