@@ -7,14 +7,16 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from rest_framework.test import APIClient
 
+from accounts import sealing
 from annotations import uploads
 from annotations.models import Annotation, Category, ImportJob
 from assets.models import ImageAsset
-from exports.models import ExportJob
+from exports.models import CvatPull, ExportJob
 from projects import reports
 from projects.models import Membership, Project, Role, Task
 from tests import factories
 from tests.annotations import scenes
+from webhooks.models import Delivery, Webhook
 
 
 def build(project: Project, client: APIClient, folder: Path) -> dict[str, list[Any]]:
@@ -36,6 +38,13 @@ def build(project: Project, client: APIClient, folder: Path) -> dict[str, list[A
     export = ExportJob.objects.create(project=project, task=exported, payload_uri=payload)
     cvat = ExportJob.objects.create(project=project, task=sent, target=ExportJob.Target.CVAT)
     upload = uploads.create(user=project.owner, project=project, length=10, file_name="a.json")
+    token = client.post("/api/v1/auth/tokens", {"name": "script", "scopes": ["read"], "days": 3})
+    assert token.status_code == 201, token.content
+    hook = Webhook.objects.create(
+        project=project, url="https://hooks.example/", events=["import.succeeded"], secret_sealed=sealing.seal("secret")
+    )
+    sent_there = Delivery.objects.create(project=project, webhook=hook, event="webhook.test", body="{}")
+    pull = CvatPull.objects.create(project=project, job=cvat, action=CvatPull.Action.READ)
     newcomer = factories.join(project, role=Role.VIEWER)
     of_project = "/api/v1/projects/{project_pk}"
     return {
@@ -47,6 +56,7 @@ def build(project: Project, client: APIClient, folder: Path) -> dict[str, list[A
         f"{of_project}/coco/{{id}}": [coco.pk],
         f"{of_project}/exports/{{id}}": [export.pk],
         f"{of_project}/exports/cvat/{{export_pk}}": [cvat.pk],
+        f"{of_project}/exports/cvat/{{export_pk}}/pulls/{{id}}": [pull.pk],
         f"{of_project}/exports/cvat/{{id}}": [cvat.pk],
         f"{of_project}/insights/views/{{id}}": [view.json()["id"]],
         f"{of_project}/insights/metrics/{{name}}": ["classes", "tags", "image_sizes"],
@@ -54,6 +64,10 @@ def build(project: Project, client: APIClient, folder: Path) -> dict[str, list[A
         f"{of_project}/uploads/{{id}}": [upload.pk],
         "/api/v1/tasks/{id}": [imported.pk, exported.pk, sent.pk],
         "/api/v1/users/{id}": [newcomer.user_id],
+        "/api/v1/auth/tokens/{id}": [token.json()["id"]],
+        f"{of_project}/webhooks/{{id}}": [hook.pk],
+        f"{of_project}/webhooks/{{webhook_pk}}": [hook.pk],
+        f"{of_project}/webhooks/{{webhook_pk}}/deliveries/{{id}}": [sent_there.pk],
     }
 
 
