@@ -246,9 +246,9 @@ class Story:
         self.do("DELETE", f"{here}/{made['id']}")
         self.do("POST", f"{here}/relabel", {"q": "category:lorry bbox.w<10", "category": keys["car"], "dry_run": True})
         self.client.told[f"POST {self.client.path_of(f'{here}/relabel')}"] = {}
-        self.do("POST", f"{here}/relabel", {"q": "category:lorry id:1", "category": keys["car"]})
+        self.do("POST", f"{here}/relabel", {"q": "category:lorry coco_id:1", "category": keys["car"]})
         with as_if_much(settings):
-            self.do("POST", f"{here}/relabel", {"q": "category:lorry id:3", "category": keys["car"]})
+            self.do("POST", f"{here}/relabel", {"q": "category:lorry coco_id:3", "category": keys["car"]})
         work_all()
 
     def categories(self) -> None:
@@ -261,7 +261,7 @@ class Story:
         self.do("POST", f"{here}/merge", {"categories": [other["id"]], "into": made["id"]})
         self.do("DELETE", f"{here}/{made['id']}")
         one, other = (self.client.post(here, {"name": name}).json()["id"] for name in ("bike", "bicycle"))
-        self.client.post(f"{self.base}/annotations/relabel", {"q": "id:4", "category": other}, format="json")
+        self.client.post(f"{self.base}/annotations/relabel", {"q": "coco_id:4", "category": other}, format="json")
         with as_if_much(settings):
             self.do("POST", f"{here}/merge", {"categories": [other], "into": one})
             work_all()
