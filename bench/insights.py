@@ -207,7 +207,7 @@ def main() -> None:
     size = len(client.get(address).content)
     reads = [took(lambda: client.get(address)) for _ in range(20)]
     print(f"cached dashboard {statistics.median(reads) * 1000:.1f} ms, {size / 1024:.0f} KiB   (aim: under 50 ms)")
-    if not options.keep:
+    if not options.keep and not options.project:  # what was there before stays
         with connection.cursor() as cursor:
             for table in ("annotations_annotation", "assets_imageasset", "annotations_category"):
                 cursor.execute(f"DELETE FROM {table} WHERE project_id = %s", [project.pk])
