@@ -30,7 +30,8 @@ def null_is_an_alternative(result: dict[str, Any], **_: Any) -> dict[str, Any]:
 
 def _spell_out(value: Any) -> None:
     if isinstance(value, dict) and value.get("nullable") and "type" not in value:
-        for several in {"allOf", "oneOf", "anyOf"} & set(value):
+        several = next((name for name in ("allOf", "oneOf", "anyOf") if name in value), None)
+        if several is not None:
             ways = value.pop(several)
             value["oneOf" if several == "allOf" else several] = [*ways, *([] if _NULL_ENUM in ways else [NULL])]
             del value["nullable"]
