@@ -262,7 +262,10 @@ class _Compiler:
         """The annotations of the outer row's image that meet a condition."""
         of_image = Annotation.objects.filter(project=self.project, image_id=OuterRef(self.image))
         if self.beyond:
-            of_image = of_image.filter(**{f"image_id__{'lt' if self.beyond.less else 'gt'}": self.beyond.image})
+            # As a sub-select, whose value the planner does not see. It would take objects for rarer by the part of the
+            # list that is left, but the images they are looked up for only once, and so their semi-join for too small.
+            end = Func(Value(self.beyond.image), template="(SELECT %(expressions)s)", output_field=BigIntegerField())
+            of_image = of_image.filter(**{f"image_id__{'lt' if self.beyond.less else 'gt'}": end})
         return of_image.filter(self._build(condition, self._object_test))
 
     def _count(self, condition: Node, test: Test) -> Sql:

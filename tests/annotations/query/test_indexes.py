@@ -9,7 +9,7 @@ from pytest_django import DjangoDbBlocker
 
 from accounts.alternatives import estimate
 from annotations.models import Category
-from annotations.query import filter_images
+from annotations.query import Beyond, filter_images
 from assets.models import ImageAsset, Split
 from projects.models import Project
 from tests.annotations.query.records import make_project
@@ -127,6 +127,15 @@ def test_as_one_condition_they_would_be_tried_on_every_image(project):
 def test_the_number_of_alternatives_is_estimated_as_if_they_were_independent(project, query, number):
     estimated = estimate(filter_images(ImageAsset.objects.all(), project, query))
     assert number / 2 <= estimated <= min(2 * number, 10_000)
+
+
+def test_what_is_left_of_a_list_is_not_taken_for_rarer_than_it_is(project):
+    """Or else it is looked up whole, and sorted, instead of being read in order up to the end of the page."""
+    images, query = ImageAsset.objects.all(), "area>0"
+    end = images.filter(project=project).order_by("pk")[9_000].pk
+    left = filter_images(images, project, query, beyond=Beyond(end)).filter(pk__gt=end)
+    whole = estimate(filter_images(images, project, query))
+    assert estimate(left) >= whole / 20 / 4  # the images that are left are a twentieth of the table
 
 
 def explained(rows):
