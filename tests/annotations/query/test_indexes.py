@@ -157,3 +157,12 @@ def names_and_rows(plan):
 def test_an_alternative_that_finds_nothing_for_certain_does_not_count(project):
     for query in ("category:nothing OR width>9990", "has() OR category:nothing", "category:nothing OR category:none"):
         assert 0 <= estimate(filter_images(ImageAsset.objects.all(), project, query)) <= 10_000
+
+
+def test_patterns_of_file_names_are_estimated_from_a_thousand_names(project):
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT array_length(histogram_bounds::text::text[], 1) FROM pg_stats WHERE tablename = %s",
+            ["assets_image_file_trgm"],
+        )
+        assert cursor.fetchone() == (1001,)
