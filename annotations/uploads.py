@@ -195,9 +195,10 @@ def _forget_used() -> int:
     jobs = ImportJob.objects.filter(task__status=Task.Status.SUCCEEDED, task__finished_at__lte=ended)
     forgotten = 0
     for job in jobs.filter(Q(upload_uri__startswith="uploads/") | Q(images_uri__startswith="uploads/")):
-        again = ImportJob.objects.exclude(pk=job.pk).filter(upload_uri=job.upload_uri).exclude(upload_uri="")
-        if not again.exists():
-            for key in (job.upload_uri, job.images_uri):
+        others = ImportJob.objects.exclude(pk=job.pk)
+        for key in {job.upload_uri, job.images_uri} - {""}:
+            # The pictures of one upload may belong to several imports, each with a COCO file of its own.
+            if not others.filter(Q(upload_uri=key) | Q(images_uri=key)).exists():
                 storage.delete_received(key)
         ImportJob.objects.filter(pk=job.pk).update(upload_uri="", images_uri="")
         forgotten += 1

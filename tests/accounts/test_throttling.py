@@ -118,6 +118,15 @@ def test_an_unknown_email_is_limited_just_as_a_known_one(user, as_nobody, rates)
     assert known == unknown == [401, 401, 401, 429, 429]
 
 
+@pytest.mark.parametrize("letter", ["I", "\u0130"], ids=["capital", "capital with a dot"])
+def test_one_email_has_one_limit_however_it_is_spelt(as_nobody, db, rates, letter):
+    factories.make_user("vivian@example.com", password=factories.PASSWORD)
+    rates(login="0", login_failures="2/h")
+    for number, email in enumerate((f"v{letter}vian@example.com", f"viv{letter}an@example.com")):
+        assert log_in(as_nobody, f"10.0.0.{number}", email=email).status_code == 401
+    assert log_in(as_nobody, "10.0.0.9", factories.PASSWORD, email="vivian@example.com").status_code == 429
+
+
 def test_the_admins_door_counts_with_the_apis(user, as_nobody, client, rates):
     rates(login="0", login_failures="3/h")
     for number in range(3):

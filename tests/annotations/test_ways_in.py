@@ -396,6 +396,23 @@ def test_what_was_received_goes_some_time_after_it_was_imported(
     assert default_storage.exists(kept), "a failed import can be tried again"
 
 
+def test_pictures_that_another_import_needs_outlive_the_first(address, as_curator, curator, project, finish, settings):
+    pictures = uploaded(curator, project, packed(**{"a.png": picture(), "b.png": picture("blue")}), "pictures.zip")
+    settings.UPLOAD_HOURS = 0
+    first = {"file": file(coco("a.png"), "train.json"), "images_upload": str(pictures.pk)}
+    assert finish(as_curator.post(address, first, format="multipart")).status == "succeeded"
+    second = {"file": file(coco("b.png", first=2), "val.json"), "images_upload": str(pictures.pk)}
+    answer = as_curator.post(address, second, format="multipart")  # waits in the queue
+
+    ResumableUpload.objects.update(expires_at="2020-01-01T00:00Z")
+    uploads.forget_expired()
+
+    task = finish(answer)
+    assert (task.status, task.result["pictures"]) == ("succeeded", 1), task.message
+    uploads.forget_expired()
+    assert not default_storage.exists(pictures.key), "once nobody needs them they go"
+
+
 def test_an_import_whose_upload_is_gone_says_so(curator, project):
     task = jobs.create_task(project, Task.Kind.IMPORT, curator)
     ImportJob.objects.create(project=project, task=task)
