@@ -58,10 +58,10 @@ class OwnPasswordForm(AdminOwnPasswordChangeForm):
     def clean_old_password(self) -> str:
         """Limited like log-ins: whoever sits at an open browser must not try one after the other."""
         try:
-            throttling.check("login", password_of=str(self.user.pk))
+            with throttling.guessing(password_of=str(self.user.pk)):
+                return super().clean_old_password()
         except TooManyRequests as refusal:
             raise ValidationError(refusal.message) from refusal
-        return super().clean_old_password()
 
     def save(self, commit: bool = True) -> User:
         """Store it. Django then renews the session of this browser."""

@@ -6,9 +6,11 @@ before anything is sent over it.
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from ipaddress import ip_address, ip_network
-from socket import socket
-from typing import Any
+from socket import SHUT_RDWR, socket
+from threading import Lock, Timer
+from typing import Any, Self
 from urllib.parse import SplitResult, urlsplit
 
 from urllib3 import connection, connectionpool
@@ -61,12 +63,16 @@ def address_check(
     return check
 
 
-def checked_pools(check: Callable[[str], None]) -> dict[str, Any]:
-    """Pools of urllib3 whose connections are checked once they stand, so that no second look-up of a name differs."""
+def checked_pools(check: Callable[[str], None], guard: Callable[[socket], None] = lambda _: None) -> dict[str, Any]:
+    """Pools of urllib3 whose connections are checked once they stand, so that no second look-up of a name differs.
+
+    `guard` is given each connection that stood the check, before anything is sent over it, TLS included.
+    """
 
     def checked(new: socket) -> socket:
         try:
             check(new.getpeername()[0])
+            guard(new)
         except BaseException:
             new.close()
             raise
@@ -87,6 +93,45 @@ def checked_pools(check: Callable[[str], None]) -> dict[str, Any]:
         ConnectionCls = Secure
 
     return {"http": PlainPool, "https": SecurePool}
+
+
+class Cut:
+    """Cuts connections once a time is over, whatever still comes.
+
+    Time-outs of sockets begin anew with every byte: who sends one now and then would hold a worker for hours.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.over = False
+        self._watched: list[socket] = []
+        self._lock = Lock()
+        self._timer = Timer(seconds, self._cut)
+        self._timer.daemon = True
+
+    def __enter__(self) -> Self:
+        self._timer.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+        with self._lock:
+            for each in self._watched:
+                each.close()
+            self._watched.clear()
+
+    def guard(self, connection: socket) -> None:
+        """Cut this one, too."""
+        with self._lock:
+            self._watched.append(connection.dup())  # TLS takes the socket itself away
+        if self.over:
+            self._cut()
+
+    def _cut(self) -> None:
+        with self._lock:
+            self.over = True
+            for each in self._watched:
+                with suppress(OSError):  # closed by the other side
+                    each.shutdown(SHUT_RDWR)
 
 
 def _same(host: str, address: str) -> bool:

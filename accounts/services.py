@@ -99,9 +99,10 @@ def change_password(*, user: User, current: str, new: str) -> Pair:
 
     Raises ServiceError naming `current_password` or `new_password`.
     """
-    throttling.check("login", password_of=str(user.pk))
-    if not user.check_password(current):
-        raise ServiceError("This is not your password.", fields={"current_password": ["This is not your password."]})
+    with throttling.guessing(password_of=str(user.pk)):
+        if not user.check_password(current):
+            text = "This is not your password."
+            raise ServiceError(text, fields={"current_password": [text]})
     _check_password(new, user, field="new_password")
     set_own_password(user=user, new=new)
     return tokens.issue(user)

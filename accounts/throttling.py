@@ -5,6 +5,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
 from typing import Any
@@ -77,6 +78,21 @@ def fail(scope: str, **who: str) -> None:
         now = time.time()
         for kind, name in who.items():
             _count(_key(scope, kind, name, now, period), period)
+
+
+@contextmanager
+def guessing(**who: str) -> Iterator[None]:
+    """One guess of a secret by somebody who is logged in already: limited, and those that are wrong as at the log-in.
+
+    What is raised inside is a wrong guess. Raises TooManyRequests before anything is looked at.
+    """
+    check_failures("login-failures", **who)
+    check("login", **who)
+    try:
+        yield
+    except Exception:
+        fail("login-failures", **who)
+        raise
 
 
 def people(address: str, email: str) -> dict[str, str]:

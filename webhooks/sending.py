@@ -97,17 +97,25 @@ def _post(delivery: Delivery) -> tuple[int, str]:
         "webhook-signature": signature(secret, str(delivery.pk), timestamp, delivery.body),
     }
     check = outbound.address_check(webhook.url, settings.WEBHOOK_ALLOWED_NETWORKS, "WEBHOOK_ALLOWED_NETWORKS", NotSent)
-    with urllib3.PoolManager(num_pools=1, cert_reqs="CERT_REQUIRED") as pools:
-        pools.pool_classes_by_scheme = outbound.checked_pools(check)
-        response = pools.request(
-            "POST", webhook.url, body=delivery.body.encode(), headers=headers, redirect=False, retries=False,
-            preload_content=False, decode_content=False,
-            timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS, total=WHOLE_SECONDS),
-        )  # fmt: skip
+    with (
+        outbound.Cut(WHOLE_SECONDS) as cut,
+        urllib3.PoolManager(num_pools=1, cert_reqs="CERT_REQUIRED") as pools,
+    ):
+        pools.pool_classes_by_scheme = outbound.checked_pools(check, cut.guard)
         try:
-            beginning = response.read(MOST_ANSWER)
-        finally:
-            response.close()
+            response = pools.request(
+                "POST", webhook.url, body=delivery.body.encode(), headers=headers, redirect=False, retries=False,
+                preload_content=False, decode_content=False,
+                timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS, total=WHOLE_SECONDS),
+            )  # fmt: skip
+            try:
+                beginning = response.read(MOST_ANSWER)
+            finally:
+                response.close()
+        except (faults.HTTPError, OSError) as problem:
+            if cut.over:
+                raise NotSent(f"No whole answer within {WHOLE_SECONDS:.0f} seconds.") from problem
+            raise
     return response.status, beginning.decode("utf-8", errors="replace").replace("\0", "")
 
 

@@ -18,6 +18,7 @@ from django.views.decorators.http import require_http_methods
 from accounts import second_factor, throttling
 from accounts.admin import OwnPasswordForm
 from accounts.errors import ServiceError
+from accounts.models import User
 from cocohub.workplace.pages import staff_only, told
 from projects.admin_base import admin_user
 
@@ -67,11 +68,15 @@ def second_factor_page(request: HttpRequest) -> HttpResponseBase:
 def _done(request: HttpRequest, what: str, code: str) -> list[str]:
     """Do it; recovery codes where there are new ones."""
     user = admin_user(request)
-    if what != "begin":  # codes are tried here as at the log-in
-        throttling.check("login", code_of=str(user.pk))
+    if what == "begin":
+        second_factor.begin(user)
+        return []
+    with throttling.guessing(code_of=str(user.pk)):  # codes are tried here as at the log-in
+        return _done_with_code(request, user, what, code)
+
+
+def _done_with_code(request: HttpRequest, user: User, what: str, code: str) -> list[str]:
     match what:
-        case "begin":
-            second_factor.begin(user)
         case "confirm":
             codes = second_factor.confirm(user, code)
             update_session_auth_hash(request, user)  # all sessions have ended but this one

@@ -103,6 +103,16 @@ def test_codes_cannot_be_guessed(user, phone, as_nobody, monkeypatch):
     assert AuditLog.objects.filter(action="auth.second_factor_failed").count() == 3
 
 
+def test_nor_in_an_open_browser(user, phone, client, monkeypatch):
+    monkeypatch.setitem(throttling.api_settings.DEFAULT_THROTTLE_RATES, "login-failures", "2/h")
+    client.force_login(user)
+    for number in range(2):
+        client.post(PAGE, {"do": "remove", "code": f"00000{number}"})
+    page = client.post(PAGE, {"do": "remove", "code": phone.code()}, follow=True)
+    assert "Too many tries" in page.content.decode()
+    assert second_factor.is_on(user)
+
+
 def test_what_the_database_holds_opens_nothing(user, phone):
     row = SecondFactor.objects.get()
     kept = f"{row.secret_sealed} {row.recovery}"

@@ -226,6 +226,27 @@ def test_the_old_password_cannot_be_guessed_in_an_open_browser(user, client, rat
     assert user.check_password(factories.PASSWORD)
 
 
+def test_wrong_guesses_of_ones_own_password_count_as_failures_at_both_doors(user, client, as_nobody, rates):
+    rates(login="0", login_failures="2/h")
+    access = tokens.issue(user).access
+    client.force_login(user)
+    form = {"new_password1": "another long phrase", "new_password2": "another long phrase"}
+
+    def guess(current):
+        body = {"current_password": current, "new_password": "another long phrase"}
+        return as_nobody.post("/api/v1/auth/password", body, HTTP_AUTHORIZATION=f"Bearer {access}")
+
+    assert guess(WRONG).status_code == 400
+    client.post("/admin/password_change/", {**form, "old_password": WRONG})
+    refused = guess(factories.PASSWORD)
+    assert refused.status_code == 429
+    assert int(refused["Retry-After"]) >= 1
+    page = client.post("/admin/password_change/", {**form, "old_password": factories.PASSWORD})
+    assert "Too many tries" in page.content.decode()
+    user.refresh_from_db()
+    assert user.check_password(factories.PASSWORD)
+
+
 def test_a_password_given_by_command_ends_all_tokens(user, as_nobody):
     pair = tokens.issue(user)
     with mock.patch("getpass.getpass", return_value="another long phrase"):

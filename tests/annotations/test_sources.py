@@ -83,6 +83,25 @@ def test_too_many_entries_are_refused(settings):
     assert len(opened(zipped(("1.jpg", b""), ("2.jpg", b""))).names()) == 2
 
 
+def test_entries_are_counted_before_any_is_made_an_object(settings, monkeypatch):
+    settings.MAX_ARCHIVE_ENTRIES = 2
+    content = zipped(*((f"{number}.jpg", b"") for number in range(3)))
+    made = []
+    monkeypatch.setattr(zipfile, "ZipInfo", lambda *given: made.append(given))
+
+    assert "3 entries" in refused(content).message
+    assert not made
+
+
+def test_a_table_of_contents_larger_than_its_entries_can_need_is_not_read(settings):
+    settings.MAX_ARCHIVE_ENTRIES = 4
+    long = [zipfile.ZipInfo(f"{number}.jpg") for number in range(4)]
+    for info in long:
+        info.comment = b"x" * 60_000
+
+    assert refused(zipped(*((info, b"") for info in long))).status == 413
+
+
 def test_too_much_when_unpacked_is_refused(settings):
     settings.MAX_ARCHIVE_BYTES = 1_000
 

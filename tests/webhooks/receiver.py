@@ -1,9 +1,10 @@
 """A receiver of webhooks on the loopback: it answers as it is told, and remembers what came."""
 
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -52,3 +53,29 @@ def listening() -> Iterator[Receiver]:
     finally:
         server.shutdown()
         server.server_close()
+
+
+@contextmanager
+def dripping(beginning: bytes, seconds: float = 10.0) -> Iterator[int]:
+    """The port of a server that answers with the beginning and then a byte each tenth of a second, for so long."""
+    ended = threading.Event()
+
+    def answer(connection: socket.socket) -> None:
+        with connection, suppress(OSError):
+            connection.recv(65_536)
+            connection.sendall(beginning)
+            until = time.monotonic() + seconds
+            while not ended.wait(0.1) and time.monotonic() < until:
+                connection.sendall(b"H")
+
+    def serve() -> None:
+        with suppress(OSError):
+            while True:
+                threading.Thread(target=answer, args=[listener.accept()[0]], daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=serve, daemon=True).start()
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            ended.set()

@@ -15,6 +15,7 @@ from accounts.errors import ServiceError
 from accounts.models import SecondFactor
 from projects import jobs
 from projects.models import AuditLog, Task
+from tests.webhooks.receiver import dripping
 from webhooks import events, sending
 from webhooks.models import Delivery, Webhook
 
@@ -165,6 +166,31 @@ def test_a_slow_receiver_is_not_waited_for_long(webhook, receiver, monkeypatch):
     assert time.monotonic() - start < 0.9
     delivery.refresh_from_db()
     assert delivery.error.startswith("No answer within")
+
+
+@pytest.mark.parametrize(
+    ("beginning", "outcome"),
+    [
+        (b"", (False, "waiting", "No whole answer within 1 seconds.")),
+        (b"HTTP/1.1 503 Busy\r\nX-Slow: ", (False, "waiting", "The receiver answered 503; expected 200 to 299.")),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n", (True, "delivered", "")),
+    ],
+    ids=["the status", "a header", "the body"],
+)
+def test_a_receiver_that_answers_a_byte_at_a_time_is_cut_off(webhook, monkeypatch, beginning, outcome):
+    monkeypatch.setattr(sending, "WHOLE_SECONDS", 0.6)
+    with dripping(beginning) as port:
+        Webhook.objects.filter(pk=webhook.pk).update(url=f"http://127.0.0.1:{port}/")
+        webhook.refresh_from_db()
+        delivery = events.test_of(webhook)
+
+        start = time.monotonic()
+        arrived = sending.deliver(delivery.pk)
+        seconds = time.monotonic() - start
+
+    delivery.refresh_from_db()
+    assert seconds < 3
+    assert (arrived, delivery.status, delivery.error) == outcome
 
 
 def test_a_long_answer_is_not_read_to_its_end(webhook, receiver):
