@@ -22,6 +22,20 @@
     document.getElementById("help").addEventListener("click", () => help.showModal());
   }
   document.addEventListener("keydown", keys);
+  // In the capturing phase, before anything follows the link; the middle button and the menu of a link have events of their own.
+  for (const kind of ["click", "auxclick", "contextmenu"]) document.addEventListener(kind, carry, true);
+
+  // Sizes and boxes change without a new page: a link that the server wrote before, or that came later, still has the old ones.
+  function carry(event) {
+    const link = event.target.closest?.("#facets a, #images a, .cc-tools a, .cc-empty a, form.cc-query a");
+    if (!link?.href || !link.pathname.startsWith(location.pathname)) return;
+    const [url, now] = [new URL(link.href), new URL(location.href).searchParams];
+    for (const name of ["size", "boxes"]) {
+      if (now.get(name)) url.searchParams.set(name, now.get(name));
+      else url.searchParams.delete(name);
+    }
+    link.href = url;
+  }
 
   function facets() {
     const box = document.getElementById("facets");

@@ -5,6 +5,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from playwright.sync_api import expect
 
+from annotations import query
 from assets.models import ImageAsset
 from insights.models import InsightView
 from projects.models import Role
@@ -119,3 +120,79 @@ def test_ticked_images_are_exported_or_sent(open_as, street, button, what):
     expect(page.locator("#export-query")).to_have_value(f"id:({' OR '.join(chosen)})")
     expect(page.get_by_role("status").filter(has_text="Look at them")).to_contain_text("2 images")
     expect(page.locator(f"#export-form [name=what][value={what}]")).to_be_checked()
+
+
+def rows_of_images(street, number):
+    """Ids of so many images without pictures."""
+    split = street.splits.first()
+    rows = [ImageAsset(project=street, split=split, coco_id=90_000 + n, file_name=f"{n}.jpg") for n in range(number)]
+    return [image.pk for image in ImageAsset.objects.bulk_create(rows)]
+
+
+def load_all(page):
+    """Press the button until there are no more images."""
+    for _ in range(20):
+        if not page.locator("#more").is_visible():
+            return
+        with page.expect_response("**/images/more?*"):
+            page.locator("#more").click()
+
+
+def exported_ids(street, page):
+    """What the query of the exports' page finds."""
+    page.wait_for_url("**/exports?*")
+    text = page.locator("#export-query").input_value()
+    found = query.filter_images(ImageAsset.objects.filter(project=street), street, text)
+    return set(found.values_list("pk", flat=True))
+
+
+def test_hundreds_that_follow_each_other_are_exported(open_as, street, monkeypatch):
+    monkeypatch.setattr("cocohub.workplace.paging.PAGE", 300)
+    rows_of_images(street, 400)
+    page = open_as(staff(street, Role.MANAGER), f"/admin/work/{street.pk}/images?sort=file")
+    load_all(page)
+    page.locator("#select-loaded").click()
+    page.locator(".cc-tile").nth(7).click()
+    left = int(page.locator(".cc-tile").nth(7).get_attribute("data-id"))
+    page.locator("#export-chosen").click()
+    assert exported_ids(street, page) == set(street.assets.values_list("pk", flat=True)) - {left}
+
+
+def test_scattered_ones_are_exported_by_the_query_that_found_them(open_as, street, monkeypatch):
+    monkeypatch.setattr("cocohub.workplace.paging.PAGE", 300)
+    added = rows_of_images(street, 420)
+    ImageAsset.objects.filter(pk__in=added[::2]).update(tags=["night"])
+    page = open_as(staff(street, Role.MANAGER), f"/admin/work/{street.pk}/images?q=tag:night&sort=-id")
+    page.locator("#select-loaded").click()
+    for place in (3, 180):
+        page.locator(".cc-tile").nth(place).click()
+    left = {int(page.locator(".cc-tile").nth(place).get_attribute("data-id")) for place in (3, 180)}
+    page.locator("#export-chosen").click()
+    assert exported_ids(street, page) == set(added[::2]) - left
+
+
+def test_too_scattered_ones_are_refused_with_a_way_out(open_as, street, monkeypatch):
+    monkeypatch.setattr("cocohub.workplace.paging.PAGE", 500)
+    added = rows_of_images(street, 420)
+    ImageAsset.objects.filter(pk__in=added[::2]).update(tags=["night"])
+    page = open_as(staff(street, Role.MANAGER), f"/admin/work/{street.pk}/images?q=tag:night&sort=file")
+    page.locator("#select-loaded").click()
+    page.locator("#export-chosen").click()
+    expect(page.locator("#toast")).to_contain_text("Give them a tag")
+    assert page.url.endswith("sort=file")
+
+
+def test_links_keep_the_size_and_boxes_chosen_since(open_as, street):
+    page = open_as(staff(street, Role.CURATOR), f"/admin/work/{street.pk}/images")
+    page.locator("[data-size=l]").click()
+    page.locator("#show-boxes").click()
+    page.locator("#facets a").first.click()
+    page.wait_for_url("**q=*")
+    assert "size=l" in page.url
+    assert "boxes=1" in page.url
+    expect(page.locator("#browse")).to_have_class("cc-size-l")
+    page.locator("#show-boxes").click()
+    page.locator(".cc-tile [data-open]").first.click()
+    page.wait_for_url("**/images/*")
+    assert "size=l" in page.url
+    assert "boxes" not in page.url
