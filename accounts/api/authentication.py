@@ -15,6 +15,7 @@ from accounts.models import User
 
 NOT_VALID = _("This access token is not valid or has run out. Refresh it, or log in again.")
 NO_TOKEN = _("This personal token is not valid: it may have run out or been revoked.")
+NO_BEARER = _("The Authorization header must be the word Bearer, a space and a token.")
 ENDED = _("This session has ended. Log in again.")
 
 
@@ -38,7 +39,10 @@ class BearerAuthentication(JWTAuthentication):
     def get_raw_token(self, header: bytes) -> bytes | None:
         """The token of the header; the scheme may be written in any case (RFC 9110)."""
         scheme, _space, rest = header.partition(b" ")
-        return super().get_raw_token(b"Bearer " + rest if scheme.lower() == b"bearer" else header)
+        try:
+            return super().get_raw_token(b"Bearer " + rest if scheme.lower() == b"bearer" else header)
+        except AuthenticationFailed as error:  # its own detail is a text and a code, which would be told as one text
+            raise AuthenticationFailed(NO_BEARER) from error
 
     def get_validated_token(self, raw_token: bytes) -> Token:
         """The token, checked for signature, kind and age."""

@@ -224,7 +224,8 @@ def _compact(body: Any, doing: str) -> bytes:
 def _read(response: urllib3.BaseHTTPResponse, deadline: float) -> bytes:
     parts: list[bytes] = []
     size = 0
-    while part := response.read(READ_SIZE):
+    # What has come so far, not so many bytes: else one byte now and then would put the deadline off for hours.
+    while part := response.read1(READ_SIZE):
         parts.append(part)
         size += len(part)
         if size > MAX_ANSWER:

@@ -88,6 +88,13 @@ def test_a_refresh_token_opens_nothing(pair, as_nobody):
     assert status(as_nobody, pair.refresh) == 401
 
 
+@pytest.mark.parametrize("header", ["Bearer", "Bearer ", "Bearer a b"])
+def test_a_header_that_holds_no_token_is_refused_in_words(db, as_nobody, header):
+    answer = as_nobody.get("/api/v1/auth/me", HTTP_AUTHORIZATION=header)
+    assert answer.status_code == 401
+    assert answer.json() == {"message": "The Authorization header must be the word Bearer, a space and a token."}
+
+
 def test_an_access_token_cannot_be_traded(pair, as_nobody):
     assert as_nobody.post(REFRESH, {"refresh": pair.access}).status_code == 401
 

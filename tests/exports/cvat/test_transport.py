@@ -2,6 +2,7 @@
 
 import json
 import logging
+import time
 
 import pytest
 
@@ -22,6 +23,7 @@ from exports.cvat.errors import (
 from exports.cvat.transport import Retries, Transport
 from tests.cvat_double import Double
 from tests.exports.cvat.conftest import account_of
+from tests.webhooks.receiver import dripping
 
 # --- Repeats ----------------------------------------------------------------------------------------------------------
 
@@ -31,6 +33,19 @@ def test_read_is_repeated_over_a_bad_gateway(double, client, pauses, status):
     double.fault("status", status=status, times=2)
     assert client.me().username == "admin"
     assert len(pauses) == 2
+
+
+def test_an_answer_that_comes_a_byte_at_a_time_is_given_up():
+    with dripping(b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n") as port:
+        url = f"http://127.0.0.1:{port}"
+        account = Account(url, token="t", allowed_hosts=frozenset([host_of(url)]), timeouts=Timeouts(2, 2, 0.5))
+        start = time.monotonic()
+        with (
+            Transport(account, retries=Retries(attempts=1), pause=lambda seconds: None) as transport,
+            pytest.raises(Unwell, match="took too long"),
+        ):
+            transport.call("GET", "/server/about", doing="ask")
+    assert time.monotonic() - start < 3
 
 
 def test_read_is_given_up_after_its_attempts(double, client, pauses):
