@@ -1,7 +1,7 @@
 """Where bytes live. Keys are made from checksums and ids, never from names that users gave.
 
 `images/{project}/{aa}/{sha256}.{format}`, `thumbnails/...`, `uploads/{project}/{id}/...`, `logs/{task}.json`,
-`exports/{project}/{task}.{json|zip}`.
+`exports/{project}/{task}/{turn}.{json|zip}`, `exports/{project}/{task}/{turn}/...` (snapshots for CVAT).
 """
 
 import errno

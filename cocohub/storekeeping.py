@@ -54,9 +54,15 @@ def _thumbnails(project: int, found: Sequence[re.Match[str]]) -> set[str]:
 
 
 def _exports(project: int, found: Sequence[re.Match[str]]) -> set[str]:
+    # Each turn at an export writes under a name of its own; which one counts, the row says when it has ended.
     tasks = {UUID(match["task"]) for match in found}
-    known = ExportJob.objects.filter(project=project, task__in=tasks).values_list("task_id", flat=True)
-    return _of(found, "task", set(map(str, known)))
+    jobs = ExportJob.objects.filter(project=project, task__in=tasks)
+    known = jobs.filter(task__in=Task.objects.unfinished()).values_list("task_id", flat=True)
+    kept = _of(found, "task", set(map(str, known)))
+    places = dict.fromkeys(jobs.values_list("payload_uri", "snapshot_uri"))
+    files = {payload for payload, _ in places}
+    folders = tuple(f"{snapshot}/" for _, snapshot in places if snapshot)
+    return kept | {match.string for match in found if match.string in files or match.string.startswith(folders)}
 
 
 def _logs(project: int, found: Sequence[re.Match[str]]) -> set[str]:

@@ -104,11 +104,15 @@ def choose_kind_name(kind: str) -> None:
 
 
 def run_export(claim: jobs.Claim) -> dict[str, Any]:
-    """Write a queued export into storage; give what was written."""
+    """Write a queued export into storage; give what was written.
+
+    Under a name of this turn's own: a worker that stood still until another had taken over would else put its file, of
+    an older state, in the place of the one whose numbers are told. What it leaves is deleted as nobody's.
+    """
     job = ExportJob.objects.select_related("project").get(task=claim.task)
     wanted = Wanted.from_snapshot(job.filter_snapshot)
     ending = "zip" if wanted.package else "json"
-    key = f"exports/{job.project_id}/{claim.id}.{ending}"
+    key = f"exports/{job.project_id}/{claim.id}/{claim.turn}.{ending}"
     with tempfile.TemporaryFile(dir=settings.FILE_UPLOAD_TEMP_DIR) as draft:
         rendered = write_to(draft, job.project, wanted, claim.progress)
         draft.flush()

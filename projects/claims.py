@@ -163,6 +163,11 @@ class Claim:
         return self.task.project
 
     @property
+    def turn(self) -> int:
+        """Which turn at the task this is, by any worker: what it stores under this name no other turn writes over."""
+        return self._fence
+
+    @property
     def is_last_attempt(self) -> bool:
         """Whether the task fails for good if this turn does not succeed."""
         return self.task.attempt >= MAX_ATTEMPTS

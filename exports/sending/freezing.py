@@ -62,7 +62,7 @@ def freeze(job: ExportJob, claim: jobs.Claim) -> ExportJob:
     """
     if job.snapshot_uri:
         return job
-    prefix = f"exports/{job.project_id}/{claim.id}"
+    prefix = f"exports/{job.project_id}/{claim.id}/{claim.turn}"
     wanted = services.Wanted.from_snapshot(job.filter_snapshot)
     options = Options.from_snapshot(job.filter_snapshot)
     with tempfile.TemporaryDirectory(dir=settings.FILE_UPLOAD_TEMP_DIR) as name:

@@ -58,8 +58,13 @@ def kept(project):
         uri=put(storage.image_key(project.pk, SUM, "JPEG")), thumbnail_uri=put(storage.thumbnail_key(project.pk, SUM)),
     )  # fmt: skip
     task = factories.make_task(project, Task.Kind.EXPORT, status="succeeded")
-    ExportJob.objects.create(project=project, task=task, payload_uri=put(f"exports/{project.pk}/{task.pk}.json"))
-    put(f"exports/{project.pk}/{task.pk}/tasks/0.jsonl")
+    ExportJob.objects.create(project=project, task=task, payload_uri=put(f"exports/{project.pk}/{task.pk}/2.json"))
+    sent = factories.make_task(project, Task.Kind.EXPORT, status="succeeded")
+    folder = f"exports/{project.pk}/{sent.pk}/1"
+    ExportJob.objects.create(
+        project=project, task=sent, snapshot_uri=folder, payload_uri=put(f"{folder}/coco.zip"), target="cvat"
+    )
+    put(f"{folder}/tasks/0.jsonl")
     imported = factories.make_task(project, status="succeeded")
     Task.objects.filter(pk=imported.pk).update(log=put(storage.log_key(imported.pk)))
     listed = put(storage.upload_key(project.pk, "aa11", "images.json"))
@@ -80,6 +85,9 @@ def lost(project, kept):
         put(storage.thumbnail_key(project.pk, OTHER)),
         put(storage.image_key(999_999, SUM, "JPEG")),  # the picture is another project's
         put(f"exports/{project.pk}/{TASK}.zip"),
+        *(
+            put(f"exports/{project.pk}/{job.task_id}/7.zip") for job in ExportJob.objects.all()
+        ),  # of turns that were lost
         put(f"logs/{TASK}.json"),
         put(storage.upload_key(project.pk, "bb22", "data")),
     }

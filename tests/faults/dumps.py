@@ -100,6 +100,7 @@ IDS = frozenset(
 WITHOUT_KEYS = {"image_id": ImageAsset, "annotation_id": Annotation}
 UUID = re.compile(r"\b[0-9a-f]{32}\b|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 OF_PROJECT = re.compile(r"\b(images|thumbnails|exports|uploads)/\d+/")
+TURN = re.compile(r"(exports/P/<uuid>/)\d+\b")
 MARK = re.compile(r"\(CocoHub [\w-]+\)")
 ADDRESS = re.compile(r"((?:projects|tasks|jobs|exports|images|work)/|#|shape |tag )\d+")
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[.\d]*(?:Z|\+00:00)")
@@ -171,7 +172,7 @@ def plain(value: Any, name: str) -> Any:
             return plain(json.loads(value), name)
         case str():
             text = value.replace(name, "<name>") if name else value
-            text = OF_PROJECT.sub(r"\1/P/", UUID.sub("<uuid>", text))
+            text = TURN.sub(r"\1T", OF_PROJECT.sub(r"\1/P/", UUID.sub("<uuid>", text)))
             return MOMENT.sub("a moment", ADDRESS.sub(r"\1#", MARK.sub("(CocoHub *)", text)))
         case dict() if value and all(str(key).isdecimal() for key in value):  # by number of a row
             return [plain(item, name) for item in value.values()]
