@@ -17,7 +17,6 @@ from django.db.models import Count
 from annotations import statistics
 from annotations.coco.document import opened
 from annotations.coco.problems import Action, CocoFileError, Problem
-from annotations.models import Annotation
 from annotations.one_file import SHOWN, FileImport, FileToImport, Progress, Summary
 from annotations.picturing import PictureCache, StoredPicture
 from annotations.report import Report
@@ -80,11 +79,10 @@ def import_files(
         try:
             with transaction.atomic(), connection.cursor() as cursor:
                 cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [LOCK_IMPORT, project.pk])
+                new = statistics.NewRows()
                 for run in runs:
-                    run.write(cursor)
+                    run.write(cursor, new)
                 outcome = _outcome(runs, report, cache)
-                total = outcome.total
-                statistics.renew(cursor, {ImageAsset: total.images_added, Annotation: total.annotations_added})
                 _check_keys_now(cursor, progress)
                 outcome.total.revision = project.touch() if outcome.total.changed else project.revision
                 progress("finishing", 0, None)

@@ -9,20 +9,13 @@ from django.db.models import Count, Max, Min, QuerySet
 
 from accounts.errors import NotFound, ServiceError
 from annotations.importing import LOCK_IMPORT
+from annotations.merging import RECOUNT
 from annotations.models import Annotation
 from annotations.one_file import Progress
 from assets.models import Split
 from projects.models import Project
 
 BATCH = 20_000  # annotations deleted between two signs of progress
-RECOUNT = """
-    UPDATE assets_imageasset a SET annotation_count = counted.number
-    FROM (
-        SELECT i.id, (SELECT count(*) FROM annotations_annotation n WHERE n.image_id = i.id) AS number
-        FROM assets_imageasset i WHERE i.project_id = %(project)s AND i.split_id = ANY(%(splits)s)
-    ) AS counted
-    WHERE a.id = counted.id AND a.annotation_count <> counted.number
-"""
 
 
 @dataclass(frozen=True)

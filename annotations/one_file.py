@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from annotations import documents, merging, quality, rows
+from annotations import documents, merging, quality, rows, statistics
 from annotations.coco.annotations import AnnotationRecord, Family, read_annotations
 from annotations.coco.categories import read_categories
 from annotations.coco.document import Document
@@ -153,7 +153,8 @@ class FileImport:
             )
 
     # --- inside the transaction
-    def write(self, cursor: Any) -> None:
+    def write(self, cursor: Any, new: statistics.NewRows) -> None:
+        """Write everything of the file; what it adds is counted in `new`."""
         split, _ = Split.objects.get_or_create(project=self.project, name=self.split_name)
         categories = list(read_categories(self.document.categories, self.report))
         renaming = Renaming(self.project, split, categories, self.report)
@@ -168,6 +169,7 @@ class FileImport:
         renaming.end(cursor, families, ids, staged=not fresh)
         around = documents.merge_documents(self.project, split, families, self.document, categories, ids, self.report)
         summary = self.summary
+        new.add(cursor, {ImageAsset: summary.images_added, Annotation: summary.annotations_added})
         summary.categories = len(categories)
         summary.images = len(self.table)
         summary.annotations = self.families.total()

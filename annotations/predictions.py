@@ -26,7 +26,8 @@ from annotations.coco.document import Document, opened
 from annotations.coco.images import ImageTable
 from annotations.coco.problems import Action, CocoFileError, Problem, Reporter
 from annotations.importing import LOCK_IMPORT
-from annotations.machines import RECOUNT, split_named
+from annotations.machines import split_named
+from annotations.merging import RECOUNT
 from annotations.models import Annotation, Category, DocumentCategory
 from annotations.one_file import STEP, Progress
 from annotations.report import Report
@@ -159,8 +160,8 @@ def import_predictions(
             )
         _merge(cursor, {"project": project.pk, "split": place.pk, "source": source}, progress, summary)
         if summary.annotations_added or summary.annotations_removed:
-            cursor.execute(RECOUNT, {"project": project.pk, "splits": [place.pk]})
             statistics.renew(cursor, {Annotation: summary.annotations_added})
+            cursor.execute(RECOUNT, {"project": project.pk, "splits": [place.pk]})
             summary.revision = project.touch()
         summary.quarantined, summary.repaired = report.quarantined, report.repaired
         progress("finishing", 0, None)

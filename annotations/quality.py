@@ -45,17 +45,15 @@ _EMPTY = """
     SELECT count(*) FILTER (WHERE annotation_count = 0) * 2 < count(*) FROM assets_imageasset
     WHERE project_id = %(project)s AND split_id = %(split)s
 """
+_NOW = f"""array_remove(ARRAY[
+        CASE WHEN LEAST(a.width, a.height) < {SMALLEST_SIDE}
+            OR GREATEST(a.width, a.height) > {GREATEST_ASPECT} * LEAST(a.width, a.height) THEN 'size_odd' END,
+        CASE WHEN a.annotation_count = 0 AND %(most)s THEN 'image_empty' END
+    ], NULL)"""
 _FLAG_IMAGES = f"""
-    UPDATE assets_imageasset a SET issues = {_OTHERS} || n.flags
-    FROM (
-        SELECT id, array_remove(ARRAY[
-            CASE WHEN LEAST(width, height) < {SMALLEST_SIDE}
-                OR GREATEST(width, height) > {GREATEST_ASPECT} * LEAST(width, height) THEN 'size_odd' END,
-            CASE WHEN annotation_count = 0 AND %(most)s THEN 'image_empty' END
-        ], NULL) AS flags
-        FROM assets_imageasset WHERE project_id = %(project)s AND split_id = %(split)s
-    ) n
-    WHERE a.id = n.id AND (n.flags <> '{{}}' OR a.issues && {_FLAGS}) AND a.issues <> {_OTHERS} || n.flags
+    UPDATE assets_imageasset a SET issues = {_OTHERS} || {_NOW}
+    WHERE a.project_id = %(project)s AND a.split_id = %(split)s
+        AND ({_NOW} <> '{{}}' OR a.issues && {_FLAGS}) AND a.issues <> {_OTHERS} || {_NOW}
 """
 _COUNT_FLAGS = f"""
     SELECT x, count(*) FROM assets_imageasset a, unnest(a.issues) x

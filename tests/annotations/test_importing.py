@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from accounts.errors import ServiceError
 from annotations import documents as surroundings
-from annotations import importing, rows, statistics
+from annotations import importing, merging, quality, rows, statistics
 from annotations.coco import values
 from annotations.coco.problems import CocoFileError
 from annotations.importing import Outcome
@@ -538,3 +538,27 @@ def test_a_record_that_is_left_out_is_told_of_once(project, section, fields, cod
 
     about = [line for line in map(json.loads, report.problems()) if line["path"].startswith(f"$.{section}[{number}]")]
     assert [(line["code"], line["action"]) for line in about] == [(code, "quarantined")]
+
+
+@pytest.mark.parametrize(("many", "expected"), [(3, 2), (4, 1), (6, 1), (7, 0)])
+def test_files_that_are_small_by_themselves_are_many_together(project, tmp_path, monkeypatch, many, expected):
+    monkeypatch.setattr(statistics, "MANY", many)
+    path = tmp_path / "a.json"
+    path.write_bytes(text_of(good()))  # three images
+    files = [importing.FileToImport(path, split) for split in ("train", "val")]
+    with CaptureQueriesContext(connection) as done:
+        importing.import_files(project=project, files=files, report=Report())
+
+    said = [query["sql"] for query in done if query["sql"] == "ANALYZE (SKIP_LOCKED) assets_imageasset"]
+    assert len(said) == expected
+
+
+@pytest.mark.parametrize(("name", "keys"), [("flags", {"split": 1, "most": True}), ("recount", {"splits": [1]})])
+def test_images_are_gone_through_once_whatever_the_planner_takes_the_table_for(db, name, keys):
+    """Joined with itself, a table that was empty when it was looked at last was read anew for each of its rows."""
+    statement = {"flags": quality._FLAG_IMAGES, "recount": merging.RECOUNT}[name]
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN {statement}", {"project": 1, **keys})
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+    assert plan.count("on assets_imageasset a") == 2  # the update, and one scan
+    assert "Nested Loop" not in plan
