@@ -94,8 +94,10 @@ sbom: setup-dev
 # atheris is built for some machines only; without it mutations of our own are tried.
 FUZZ    ?= 10
 SECONDS ?= 60
+fuzz: export FUZZ_SUMMARY ?= var/fuzz.jsonl
 fuzz: setup-dev
 	@$(PIP) install --only-binary :all: --require-hashes -r tests/fuzz/requirements.txt 2>/dev/null || true
+	@mkdir -p var && rm -f $(FUZZ_SUMMARY)
 	@$(BIN)/python -m tests.fuzz.inputs --seconds $(SECONDS)
 	@FUZZ=$(FUZZ) $(BIN)/python -m pytest -q -n 2 -s tests/fuzz/test_api.py
 

@@ -1,7 +1,7 @@
-"""docs/reliability.md, from the list of bad inputs and the summary of the last full run of the fault harness.
+"""docs/reliability.md, from the list of bad inputs and the summaries of the last long runs of faults and fuzzing.
 
-`python -m tests.reliability [SUMMARY.json ...]` writes the page; summaries that are named (`tests.faults --json`)
-take the place of those kept of the same kinds.
+`python -m tests.reliability [SUMMARY ...]` writes the page; summaries that are named (`tests.faults --json`, and
+`var/fuzz.jsonl` of `make fuzz`) take the place of those kept of the same kinds.
 """
 
 import json
@@ -14,6 +14,7 @@ from tests import bad_inputs
 
 PAGE = bad_inputs.ROOT / "docs" / "reliability.md"
 KEPT = Path(__file__).parent / "faults" / "summary.json"
+FUZZED = Path(__file__).parent / "fuzz" / "summary.json"
 HEAD = """# Reliability: what is promised, and what proves it
 
 Nothing that was acknowledged is lost, nothing is done by halves, and whatever a job leaves after its parts have
@@ -47,7 +48,17 @@ S3 (over HTTP), each in a bucket of its own that is deleted afterwards.
 | 5xx, silence, a broken connection | 503, `Retry-After` | tries again after 10 s, 30 s; then fails and can be retried |
 | credentials, a bucket that is not there | 503 that says so | fails at once and says so; can be retried |
 | no space | 507 | fails at once and says so; can be retried |
+"""
+FUZZING = """
+## Inputs nobody thought of
 
+`make fuzz` (`FUZZ=10 SECONDS=60`) feeds our parsers with bytes that are guided by the code they reach, and the API with
+calls that its own document allows and does not, by each role. A parser may only answer with records and problems, or
+with its error and a place in the text; the API with no 5xx, as its document says, errors in our one shape. The suite
+tries some of each every time; this is the last long run:
+
+"""
+CATALOGUE = """
 ## Each bad input and fault, and its tests
 
 What each gets is told in [bad-inputs.md](bad-inputs.md).
@@ -56,7 +67,12 @@ What each gets is told in [bad-inputs.md](bad-inputs.md).
 
 def page() -> str:
     """The page as Markdown."""
-    return HEAD + "\n".join(_harness()) + "\n" + STORAGE + "\n".join(_items()) + "\n"
+    parts = [HEAD, *_lines(_harness()), STORAGE, FUZZING, *_lines(_fuzzed()), CATALOGUE, *_lines(_items())]
+    return "".join(parts)
+
+
+def _lines(found: Iterator[str]) -> Iterator[str]:
+    return (f"{line}\n" for line in found)
 
 
 def _harness() -> Iterator[str]:
@@ -80,6 +96,21 @@ def _harness() -> Iterator[str]:
         )
 
 
+def _fuzzed() -> Iterator[str]:
+    told = json.loads(FUZZED.read_text())
+    yield "| parser | inputs | guided by | reached | seconds | seed | failures |\n|---|---:|---|---|---:|---:|---:|"
+    for one in told["parsers"]:
+        seconds = f"{one['seconds']:g}"
+        cells = (one["target"], f"{one['inputs']:,}", one["by"], one["reached"], seconds, one["seed"])
+        yield f"| {' | '.join(map(str, cells))} | 0 |"  # it would have ended with the first
+    yield "\n| calls by | calls | addresses | seed | failures | answers |\n|---|---:|---:|---:|---:|---|"
+    for one in told["roles"]:
+        answers = ", ".join(f"{status}: {number:,}" for status, number in one["answers"].items())
+        yield (
+            f"| {one['role']} | {one['calls']:,} | {one['addresses']} | {one['seed']} | {one['faults']} | {answers} |"
+        )
+
+
 def kept() -> list[dict[str, Any]]:
     """The summaries of the last full runs, one for each kind of job."""
     found: list[dict[str, Any]] = json.loads(KEPT.read_text())
@@ -90,11 +121,20 @@ def keep(files: list[Path]) -> None:
     """Put the summaries of these files in the place of older ones of the same kind, storage and times."""
     known = {_way(one): one for one in (kept() if KEPT.exists() else [])}
     for path in files:
+        if path.suffix == ".jsonl":
+            _keep_fuzzed([json.loads(line) for line in path.read_text().splitlines()])
+            continue
         told = json.loads(path.read_text())
         for one in told["kinds"]:
             ran = {**one, "storage": told["storage"], "lease": told["times"].get("TASK_LEASE_SECONDS", "15")}
             known[_way(ran)] = ran
     KEPT.write_text(json.dumps([known[way] for way in sorted(known)], indent=2) + "\n")
+
+
+def _keep_fuzzed(told: list[dict[str, Any]]) -> None:
+    parsers = sorted((one for one in told if "target" in one), key=lambda one: one["target"])
+    roles = sorted((one for one in told if "role" in one), key=lambda one: one["role"])
+    FUZZED.write_text(json.dumps({"parsers": parsers, "roles": roles}, indent=2) + "\n")
 
 
 def _way(one: dict[str, Any]) -> tuple[str, str, int]:

@@ -1,11 +1,13 @@
 """Bytes and texts that are guided by what they make our parsers do: the COCO reader, the query language, RLE.
 
 `python -m tests.fuzz.inputs --seconds 60` tries each target for that long and prints how many inputs it tried. With
-atheris (libFuzzer) if that is installed, else by mutations of our own that keep what reaches new lines.
+atheris (libFuzzer) if that is installed, else by mutations of our own that keep what reaches new lines. With
+`FUZZ_SUMMARY=FILE` a line of JSON for each is added to that file, which `python -m tests.reliability FILE` reads.
 """
 
 import argparse
 import contextlib
+import json
 import os
 import random
 import re
@@ -88,6 +90,13 @@ TARGETS: dict[str, tuple[Callable[[bytes], None], list[bytes]]] = {
 }  # fmt: skip
 
 
+def tell(**summary: Any) -> None:
+    """Add what was tried to the file that is named in the environment, if one is."""
+    if path := os.environ.get("FUZZ_SUMMARY", ""):
+        with Path(path).open("a") as file:
+            file.write(json.dumps(summary) + "\n")
+
+
 def fuzz(name: str, seconds: float, seed: int) -> int:
     """Try one target for so long by mutations that are kept where they reach new lines; how many inputs it took."""
     target, kept = TARGETS[name][0], list(TARGETS[name][1])
@@ -107,6 +116,7 @@ def fuzz(name: str, seconds: float, seed: int) -> int:
             seen |= lines
             kept.append(data)
     print(f"{name}: {tried} inputs, {len(kept)} kept, {len(seen)} lines reached, seed {seed}")
+    tell(target=name, by="mutations", inputs=tried, reached=f"{len(seen)} lines", seconds=seconds, seed=seed)
     return tried
 
 
@@ -161,7 +171,9 @@ def _by_atheris(name: str, seconds: int, seed: int) -> int:
     if done.returncode or not found:
         sys.exit(f"{name}: libFuzzer ended with code {done.returncode}\n{done.stderr[-4000:]}")
     covered = re.findall(r"cov: (\d+)", done.stderr)
-    print(f"{name}: {found[1]} inputs by atheris, {covered[-1] if covered else '?'} edges reached, seed {seed}")
+    reached = f"{covered[-1] if covered else '?'} edges"
+    print(f"{name}: {found[1]} inputs by atheris, {reached} reached, seed {seed}")
+    tell(target=name, by="atheris", inputs=int(found[1]), reached=reached, seconds=seconds, seed=seed)
     return int(found[1])
 
 

@@ -2,7 +2,7 @@
 
 Whatever comes: no 5xx, answers are as the document says, and every error has our shape. Each call is rolled back, so
 that all find the same world. The suite makes a few of each; `FUZZ=20 pytest tests/fuzz` (or `make fuzz`) makes twenty
-times as many, others each time, and prints the seed.
+times as many, others each time, and prints the seed; with `FUZZ_SUMMARY=FILE` what was tried goes there too.
 """
 
 import os
@@ -23,6 +23,7 @@ from accounts import throttling, tokens
 from projects.models import Role
 from tests import factories
 from tests.fuzz import world
+from tests.fuzz.inputs import tell
 
 schemathesis.serializer.alias("application/offset+octet-stream", "application/octet-stream")
 
@@ -84,10 +85,11 @@ def test_any_call_is_answered_as_the_document_says(role, headers, names, setting
     for operation in (found.ok() for found in document.get_all_operations()):
         if operation.path not in STREAMS:
             _try(operation, role, headers, names, chance, made, faults)
+    addresses, answers = len(document.raw_schema["paths"]), dict(sorted(made.items()))
     with capsys.disabled():
         if FACTOR:
-            print(f"\n{role}: {sum(made.values())} calls of {len(document.raw_schema['paths'])} addresses, "
-                  f"seed {SEED}, answers {dict(sorted(made.items()))}")  # fmt: skip
+            print(f"\n{role}: {sum(made.values())} calls of {addresses} addresses, seed {SEED}, answers {answers}")
+    tell(role=role, calls=sum(made.values()), addresses=addresses, answers=answers, seed=SEED, faults=len(faults))
     assert sum(made.values()) > 200
     assert not faults, "\n\n".join(f"{label}\n{text}" for label, text in faults.items())
 
