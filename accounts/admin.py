@@ -24,6 +24,7 @@ from accounts import second_factor, services, throttling
 from accounts.admin_base import ServiceAdmin
 from accounts.errors import TooManyRequests, Unauthorized
 from accounts.models import User
+from accounts.phrases import in_words
 
 # Roles are held per project, and tokens are nobody's business.
 admin.site.unregister([Group, OutstandingToken, BlacklistedToken])
@@ -49,7 +50,7 @@ class LoginForm(AuthenticationForm):
                 return cleaned
         except (TooManyRequests, Unauthorized) as refusal:
             self.user_cache = None
-            raise ValidationError(refusal.message) from refusal
+            raise ValidationError(in_words(refusal.message)) from refusal
 
 
 class OwnPasswordForm(AdminOwnPasswordChangeForm):
@@ -61,7 +62,7 @@ class OwnPasswordForm(AdminOwnPasswordChangeForm):
             with throttling.guessing(password_of=str(self.user.pk)):
                 return super().clean_old_password()
         except TooManyRequests as refusal:
-            raise ValidationError(refusal.message) from refusal
+            raise ValidationError(in_words(refusal.message)) from refusal
 
     def save(self, commit: bool = True) -> User:
         """Store it. Django then renews the session of this browser."""

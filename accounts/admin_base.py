@@ -12,6 +12,7 @@ from unfold.admin import ModelAdmin
 from unfold.views import ChangeList
 
 from accounts.errors import ServiceError
+from accounts.phrases import in_words
 
 COUNTED = 10_000  # rows; nobody turns more pages than these, they search
 
@@ -94,7 +95,7 @@ class ServiceAdmin(ModelAdmin):
         except ServiceError as refusal:
             if request.method != "POST":
                 raise
-            self.message_user(request, refusal.message, messages.ERROR)
+            self.message_user(request, in_words(refusal.message), messages.ERROR)
             return HttpResponseRedirect(back)
 
     def _changelist(self) -> str:

@@ -12,6 +12,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextInputWidget
 
+from accounts.phrases import in_words
 from exports import connecting
 from exports.models import CvatConnection, CvatImage, CvatJob, CvatProject, CvatTask
 from projects.admin_base import ADD, CHANGE, DELETE, VIEW, ProjectListFilter, ProjectScopedAdmin, admin_user
@@ -83,9 +84,9 @@ class CvatConnectionAdmin(ProjectScopedAdmin):
         for connection in queryset.select_related("project"):
             found = connecting.check_connection(user=admin_user(request), project=connection.project)
             level = messages.SUCCESS if found.ok else messages.ERROR
-            self.message_user(request, f"{connection.project}: {found.message}", level)
+            self.message_user(request, f"{connection.project}: {in_words(found.message)}", level)
             for warning in found.warnings:
-                self.message_user(request, warning, messages.WARNING)
+                self.message_user(request, in_words(warning), messages.WARNING)
 
 
 class _LookedAt(ProjectScopedAdmin):

@@ -3,8 +3,8 @@
 from django import template
 from django.utils.translation import gettext_lazy as _
 
+from accounts.phrases import in_words as translated
 from annotations import problem_words
-from cocohub.workplace.phrases import in_words as translated
 from projects import audit_words
 
 register = template.Library()

@@ -8,11 +8,11 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
+from accounts.phrases import in_words
 from annotations import facets as counts
 from annotations import problem_words, query
 from annotations.query.tree import And, Everything, Is, Node, Term, all_of
 from assets.models import ImageAsset
-from cocohub.workplace.phrases import in_words
 from projects.models import Project
 
 FACET_VALUES = 30

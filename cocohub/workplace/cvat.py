@@ -14,9 +14,9 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
 from accounts.errors import ServiceError
+from accounts.phrases import in_words
 from assets import storage
 from cocohub.workplace.pages import in_project
-from cocohub.workplace.phrases import in_words
 from exports.models import CvatConnection, CvatTask, ExportJob
 from exports.sending import services
 from exports.sending.options import Options

@@ -15,13 +15,13 @@ from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.errors import ServiceError
+from accounts.phrases import in_words
 from annotations.models import Category
 from assets import storage
 from assets.models import ImageAsset
 from cocohub.workplace import remarks
 from cocohub.workplace.drawing import DOT, Drawing, bounds_of, drawing_of, size_of, view_of
 from cocohub.workplace.pages import in_project, show
-from cocohub.workplace.phrases import in_words
 from cocohub.workplace.picture import SHOWN_BY_BROWSERS
 from exports.models import CvatDifference, CvatPull, ExportJob
 from exports.pulling import loading, services

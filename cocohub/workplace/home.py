@@ -11,9 +11,9 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.errors import ServiceError
+from accounts.phrases import in_words
 from cocohub.workplace import overview
 from cocohub.workplace.pages import staff_only, told
-from cocohub.workplace.phrases import in_words
 from projects import jobs
 from projects.admin_base import admin_user
 from projects.models import Task

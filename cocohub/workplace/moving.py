@@ -13,6 +13,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.api.streaming import stored_file, streamed
 from accounts.errors import ServiceError
+from accounts.phrases import in_words
 from annotations import query
 from annotations import services as import_services
 from annotations.api import reports
@@ -23,7 +24,6 @@ from cocohub.workplace import cvat, report_links, report_pages, sending
 from cocohub.workplace.choosing import images_of, query_of
 from cocohub.workplace.judging import sources_of
 from cocohub.workplace.pages import in_project, refuse_json, show
-from cocohub.workplace.phrases import in_words
 from exports import services as export_services
 from exports.models import ExportJob
 from projects import policies

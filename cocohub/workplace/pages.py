@@ -16,8 +16,8 @@ from django.utils.translation import gettext as _
 
 from accounts import context
 from accounts.errors import ServiceError
+from accounts.phrases import in_words
 from assets.models import ImageAsset
-from cocohub.workplace.phrases import in_words
 from projects import policies
 from projects.models import Project, Role
 

@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.errors import ServiceError, StaleEdit
+from accounts.phrases import in_words
 from annotations import query
 from annotations.models import Annotation
 from assets import services, storage
@@ -26,7 +27,6 @@ from cocohub.workplace.bulk import is_number_as_text, kept_as_text, typed_value
 from cocohub.workplace.choosing import address, images_of, query_of
 from cocohub.workplace.pages import in_project, show
 from cocohub.workplace.pages import told as in_a_line
-from cocohub.workplace.phrases import in_words
 from exports.models import CvatImage, CvatRemark
 from projects.admin_base import admin_user
 from projects.models import AuditLog, Project, Role

@@ -8,8 +8,8 @@ from django.http.response import HttpResponseBase
 from django.views.decorators.http import require_safe
 
 from accounts.errors import ServiceError
+from accounts.phrases import in_words
 from cocohub.workplace.pages import in_project, show
-from cocohub.workplace.phrases import in_words
 from exports import connecting
 from exports.models import CvatDifference, CvatJob, CvatPull, CvatRemark, CvatTask, ExportJob
 from projects.models import Project

@@ -15,8 +15,8 @@ from django.views.decorators.http import require_http_methods, require_POST
 from accounts import personal
 from accounts.errors import ServiceError
 from accounts.models import PersonalToken
+from accounts.phrases import in_words
 from cocohub.workplace.pages import staff_only, told
-from cocohub.workplace.phrases import in_words
 from projects.admin_base import admin_user
 
 LISTED = personal.MAX_TOKENS

@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from accounts.errors import ServiceError
+from accounts.phrases import in_words
 from exports.pulling import loading, services
 from exports.pulling.models import CvatDifference, CvatPull, CvatRemark
 from projects.admin_base import VIEW, ProjectListFilter, ProjectScopedAdmin, admin_user
@@ -121,7 +122,7 @@ class CvatDifferenceAdmin(ProjectScopedAdmin):
                     services.decide(user=admin_user(request), job=job, differences=part, decision=decision)
                     done += len(part)
                 except ServiceError as refusal:
-                    self.message_user(request, refusal.message, messages.ERROR)
+                    self.message_user(request, in_words(refusal.message), messages.ERROR)
         if done:
             words = ngettext("%(number)d difference was decided.", "%(number)d differences were decided.", done)
             self.message_user(request, words % {"number": done}, messages.SUCCESS)
@@ -168,7 +169,7 @@ class CvatPullAdmin(ProjectScopedAdmin):
             try:
                 services.start_undo(user=admin_user(request), pull=pull)
             except ServiceError as refusal:
-                self.message_user(request, f"{pull}: {refusal.message}", messages.ERROR)
+                self.message_user(request, f"{pull}: {in_words(refusal.message)}", messages.ERROR)
             else:
                 self.message_user(request, _("A worker puts it back."), messages.SUCCESS)
 

@@ -9,16 +9,18 @@ import pytest
 from django.conf import settings
 from django.utils import translation
 from django.utils.translation import gettext_lazy
-from django_celery_beat.models import IntervalSchedule, PeriodicTask
+from django_celery_beat.models import CrontabSchedule, IntervalSchedule, PeriodicTask
 
+from accounts.phrases import in_words
 from annotations import problem_words, quality
 from annotations.query import QueryError, parse
 from assets.models import ImageAsset
 from cocohub.templatetags import workplace
-from cocohub.workplace import metric_words
-from cocohub.workplace.phrases import in_words
+from cocohub.workplace import crontab_words, metric_words
 from projects import audit_words
 from projects.models import Role, Task
+from projects.services import NAME_TAKEN
+from tests import factories
 from tests.workplace import sentences
 from tests.workplace.browsing import browser_of, staff
 
@@ -175,6 +177,64 @@ def test_periodic_tasks_are_listed_in_korean(admin):
     page = client.get("/admin/django_celery_beat/periodictask/", headers={"Accept-Language": "ko"}).content.decode()
     assert "만료된 토큰 지우기" in page
     assert "forget expired tokens" not in page
+
+
+@pytest.mark.parametrize(
+    ("fields", "english", "korean"),
+    [
+        ({"minute": "17"}, "every hour, at minute 17 (UTC)", "매시 17분 (UTC)"),
+        ({"minute": "3", "hour": "23"}, "every day at 23:03 (UTC)", "매일 23:03 (UTC)"),
+        ({"minute": "*/5"}, "every 5 minutes (UTC)", "5분마다 (UTC)"),
+        ({}, "every minute (UTC)", "매분 (UTC)"),
+        (
+            {"minute": "0", "hour": "8", "day_of_week": "0,1"},
+            "Sunday, Monday at 08:00 (UTC)",
+            "일요일, 월요일 08:00 (UTC)",
+        ),
+        (
+            {"minute": "0", "hour": "8", "day_of_month": "1"},
+            "At 08:00 AM, on day 1 of the month UTC",
+            "0 8 1 * * (m/h/dM/MY/d) UTC",
+        ),
+        (
+            {"minute": "0", "hour": "8", "day_of_week": "1-5"},
+            "At 08:00 AM, only on Monday, Tuesday, Wednesday, Thursday, and Friday UTC",
+            "0 8 * * 1-5 (m/h/dM/MY/d) UTC",
+        ),
+    ],
+)
+def test_crontabs_say_when_they_run(fields, english, korean):
+    crontab = CrontabSchedule(timezone="UTC", **fields)
+    for language, words in (("en", english), ("ko", korean)):
+        with translation.override(language):
+            assert crontab_words.in_words(crontab) == words
+
+
+def test_crontabs_are_listed_and_shown_in_korean(admin):
+    crontab = CrontabSchedule.objects.create(minute="17", timezone="UTC")
+    task = PeriodicTask.objects.create(name="mine", task="accounts.tasks.x", crontab=crontab)
+    client, korean = browser_of(admin), {"Accept-Language": "ko"}
+    there = "/admin/django_celery_beat"
+    for model, row in (("crontabschedule", crontab), ("periodictask", task)):
+        for path in (f"{model}/", f"{model}/{row.pk}/change/"):
+            page = client.get(f"{there}/{path}", headers=korean).content.decode()
+            assert "매시 17분 (UTC)" in page, path
+            for english in ("past the hour", "Human readable", "Scheduler", "One-off"):
+                assert english not in page, path
+
+
+def test_refusals_of_plain_forms_are_in_korean(owner, project):
+    owner.is_staff = True
+    owner.save()
+    other = factories.make_project(owner, name="Another")
+    client, korean = browser_of(owner), {"Accept-Language": "ko"}
+    given = {"name": project.name, "description": "", "source": ""}
+    answer = client.post(f"/admin/projects/project/{other.pk}/change/", given, headers=korean, follow=True)
+    page = answer.content.decode()
+    with translation.override("ko"):
+        assert (said := in_words(NAME_TAKEN)) != NAME_TAKEN
+    assert said in page
+    assert NAME_TAKEN not in page
 
 
 def test_charts_of_issues_name_them():
