@@ -7,7 +7,7 @@ in proportion, 0 does not depend on the size.
     python -m bench.scale [--images 10000 100000 1000000] [--json]
 
 It has a home, and so a database, of its own (`var/bench`) unless COCOHUB_HOME or DATABASE_URL are set; the projects
-that it makes are deleted when it has ended. A million images take about a quarter of an hour and 25 GB of disk.
+that it makes are deleted when it has ended. A million images take ten minutes and 25 GB of disk.
 """
 
 import argparse
