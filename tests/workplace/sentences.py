@@ -1,6 +1,7 @@
 """Sentences that modules say, found in their source: what is given to refusals, with {} for what is put in."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -59,6 +60,13 @@ def said(path: Path, told_by: frozenset[str] = REFUSALS) -> Iterator[str]:
             if isinstance(node, ast.Call) and _name(node) in told_by:
                 for value in [*node.args, *(word.value for word in node.keywords if word.arg in ("hint", "fields"))]:
                     yield from _literals(value, named)
+
+
+def constants(path: Path) -> Iterator[str]:
+    """Whole sentences that a module keeps under a name of its own."""
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.Assign) and (text := template(node.value)) and re.fullmatch("[A-Z].* .*[.]", text):
+            yield text
 
 
 def _literals(node: ast.AST, named: dict[str, str]) -> Iterator[str]:

@@ -3,11 +3,13 @@
 import ast
 import re
 import tomllib
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 from django.conf import settings
 from django.utils import translation
+from django.utils.formats import date_format
 from django.utils.translation import gettext_lazy
 from django_celery_beat.models import CrontabSchedule, IntervalSchedule, PeriodicTask
 
@@ -17,7 +19,7 @@ from annotations.query import QueryError, parse
 from assets.models import ImageAsset
 from cocohub.templatetags import workplace
 from cocohub.workplace import crontab_words, metric_words
-from projects import audit_words
+from projects import audit_words, faults
 from projects.models import Role, Task
 from projects.services import NAME_TAKEN
 from tests import factories
@@ -50,6 +52,23 @@ def test_every_sentence_of_a_refusal_has_korean():
     }
     assert len(said) > 200
     assert {text: where for text, where in said.items() if text not in korean()} == {}
+
+
+def test_every_sentence_that_has_a_name_has_korean():
+    said = {text: path.name for path in sources() for text in sentences.constants(path)}
+    assert len(said) > 5
+    assert {text: where for text, where in said.items() if text not in korean()} == {}
+    with translation.override("ko"):
+        told = in_words(f"The server's disk does not serve as it should (No such device). {faults._TELL}")
+    assert told.endswith("고친 뒤 다시 시도할 수 있습니다.")
+
+
+def test_times_are_written_as_korean_has_them():
+    moment = datetime(2026, 11, 23, 17, 36)
+    with translation.override("ko"):
+        assert date_format(moment, "DATETIME_FORMAT") == "2026년 11월 23일 오후 5:36"
+    with translation.override("en"):
+        assert date_format(moment, "DATETIME_FORMAT") == "Nov. 23, 2026, 5:36 p.m."
 
 
 def test_every_sentence_of_an_imports_report_has_korean():

@@ -1,0 +1,1 @@
+"""Formats of ours beside Django's, by language."""
