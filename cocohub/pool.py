@@ -13,6 +13,9 @@ from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, connections
 
 KEPT = 1  # connections that stay open while nobody asks anything
+# How long the pool tries to connect, at growing intervals and one attempt at a time, before the next request begins
+# anew. Left to itself it goes on for minutes, and when the server is back after an outage it sleeps as long again.
+TRY_SECONDS = 6
 
 
 def pool_connections() -> None:
@@ -27,6 +30,7 @@ def pool_connections() -> None:
             "min_size": KEPT,
             "max_size": settings.DATABASE_POOL_SIZE,
             "timeout": settings.DATABASE_POOL_TIMEOUT,
+            "reconnect_timeout": TRY_SECONDS,
             "name": "cocohub",
         },
     }

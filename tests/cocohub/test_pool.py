@@ -7,10 +7,15 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
 import pytest
 from django.core.files.base import ContentFile
@@ -54,12 +59,12 @@ def sessions() -> set[int]:
         return {pid for (pid,) in cursor.fetchall()}
 
 
-@pytest.fixture
-def web(transactional_db, tmp_path, settings) -> Iterator[Web]:
+@contextmanager
+def serving(url: str, tmp_path: Path, settings: Any, **more: str) -> Iterator[Web]:
+    """A web process on the database of this URL; its log is `web.log`."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    url = _database_url()
     environment = {
         **os.environ,
         "COCOHUB_HOME": str(tmp_path),  # storage is below it, as in `surroundings`
@@ -67,6 +72,7 @@ def web(transactional_db, tmp_path, settings) -> Iterator[Web]:
         "REDIS_URL": settings.REDIS_URL,
         "JWT_SECRET": settings.SIMPLE_JWT["SIGNING_KEY"],
         "DATABASE_POOL_SIZE": str(SIZE),
+        **more,
     }
     command = [sys.executable, "-m", "uvicorn", "cocohub.asgi:application", "--port", str(port), "--lifespan", "off"]
     log = tmp_path / "web.log"
@@ -83,8 +89,86 @@ def web(transactional_db, tmp_path, settings) -> Iterator[Web]:
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(20)
-        text = log.read_text()
-        assert "Traceback" not in text, text
+
+
+@pytest.fixture
+def web(transactional_db, tmp_path, settings) -> Iterator[Web]:
+    with serving(_database_url(), tmp_path, settings) as found:
+        yield found
+    text = (tmp_path / "web.log").read_text()
+    assert "Traceback" not in text, text
+
+
+class Way:
+    """A way to the test database by a port of the loopback, which can be shut and opened again."""
+
+    def __init__(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port = free.getsockname()[1]
+        self._ends: list[socket.socket] = []
+        self.open()
+
+    def open(self) -> None:
+        """Let connections through."""
+        self._listener = socket.create_server(("127.0.0.1", self.port))
+        threading.Thread(target=self._let_in, args=[self._listener], daemon=True).start()
+
+    def shut(self) -> None:
+        """Cut all connections and refuse others, as a server that is down."""
+        for each in (self._listener, *self._ends):
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+            each.close()
+        self._ends.clear()
+
+    def _let_in(self, listener: socket.socket) -> None:
+        with suppress(OSError):
+            while True:
+                near, far = listener.accept()[0], self._database()
+                self._ends += [near, far]
+                for source, target in ((near, far), (far, near)):
+                    threading.Thread(target=self._pass_on, args=[source, target], daemon=True).start()
+
+    def _pass_on(self, source: socket.socket, target: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(65_536):
+                target.sendall(data)
+        for each in (source, target):
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+
+    def _database(self) -> socket.socket:
+        given = connection.get_connection_params()
+        host, port = given.get("host") or "127.0.0.1", given.get("port") or 5432
+        if not host.startswith("/"):
+            return socket.create_connection((host, int(port)))
+        far = socket.socket(socket.AF_UNIX)
+        far.connect(f"{host}/.s.PGSQL.{port}")
+        return far
+
+
+@pytest.fixture
+def way() -> Iterator[Way]:
+    found = Way()
+    yield found
+    found.shut()
+
+
+def test_after_an_outage_of_the_database_it_answers_soon(transactional_db, way, project, viewer, tmp_path, settings):
+    had = connection.settings_dict
+    who = ":".join(quote(had[name], safe="") for name in ("USER", "PASSWORD") if had[name])
+    url = f"postgresql://{who}@127.0.0.1:{way.port}/{had['NAME']}?sslmode=disable"
+    with serving(url, tmp_path, settings, DATABASE_POOL_TIMEOUT="1") as web:
+        web.token = tokens.issue(viewer).access
+        assert web.get("/api/v1/auth/me")[0] == 200
+        way.shut()
+        end = time.monotonic() + 9  # at intervals that doubled for ever, the next attempt would be 6 seconds later
+        while time.monotonic() < end:
+            assert web.get("/api/v1/auth/me")[0] == 503
+        way.open()
+        start = time.monotonic()
+        wait_until(lambda: web.get("/api/v1/auth/me")[0] == 200, 30)
+        assert time.monotonic() - start < 4.5
 
 
 @pytest.fixture
