@@ -18,6 +18,7 @@ LONGEST = 600  # characters of what is looked up
 # As annotations.query.errors.QueryError puts its parts together.
 OF_QUERY = re.compile(r"(?P<what>.+?) at column (?P<column>[0-9]+)(?:: (?P<hint>.+?))?[.]?", re.DOTALL)
 PLACE = {"ko": "{what}({column}번째 글자){hint}."}
+ASKING = "나요"  # the end of a question that comes without its mark
 SENTENCES = re.compile(r"(?<=[.?!]) (?=[A-Z0-9'\"{])")
 
 
@@ -33,7 +34,8 @@ def in_words(text: str) -> str:
 def _translated(text: str, language: str) -> str:
     if language in PLACE and (parts := OF_QUERY.fullmatch(text)):
         hint = f": {_part(parts['hint'], language)}" if parts["hint"] else ""
-        return PLACE[language].format(what=_part(parts["what"], language), column=parts["column"], hint=hint)
+        told = PLACE[language].format(what=_part(parts["what"], language), column=parts["column"], hint=hint)
+        return f"{told[:-1]}?" if hint.endswith(ASKING) else told
     if (found := _look_up(text, language)) is not None:
         return found
     return " ".join(_part(each, language) for each in SENTENCES.split(text))

@@ -149,7 +149,7 @@ def test_every_name_is_korean_on_a_korean_page(kind):
 @pytest.mark.parametrize(
     ("query", "korean_text"),
     [
-        ("widht>3", "'widht' 필드가 없습니다(1번째 글자): width을(를) 찾으셨나요."),
+        ("widht>3", "'widht' 필드가 없습니다(1번째 글자): width을(를) 찾으셨나요?"),
         ("tag:x (", "조건이 없습니다(8번째 글자)."),
         ("width>abc", "'abc'은(는) 숫자가 아닙니다(7번째 글자): 예: width:640..1280."),
     ],
