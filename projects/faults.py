@@ -30,7 +30,8 @@ TEMPORARY = (
     TimeoutError,
 )
 FULL = {errno.ENOSPC, errno.EDQUOT}
-DISK = {errno.EIO, errno.EROFS, errno.EACCES}
+# Broken, read-only, not ours; a disk of a network that is gone or another one now; something else for a folder.
+DISK = {errno.EIO, errno.EROFS, errno.EACCES, errno.ESTALE, errno.ENODEV, errno.ENXIO, errno.ENOTDIR}
 
 
 def is_temporary(error: BaseException) -> bool:

@@ -91,7 +91,12 @@ def on_disk(monkeypatch) -> Store:
 
     return Store(
         "disk",
-        {"full": lambda: fail(errno.ENOSPC), "refused": lambda: fail(errno.EROFS), "5xx": lambda: fail(errno.EIO)},
+        {
+            "full": lambda: fail(errno.ENOSPC),
+            "refused": lambda: fail(errno.EROFS),
+            "5xx": lambda: fail(errno.EIO),
+            "gone": lambda: fail(errno.ESTALE),
+        },
         lambda: monkeypatch.setattr(storage.os, "fsync", real),
     )
 
@@ -131,6 +136,7 @@ FAULTS = [
     ("disk", "full", False, "no space left"),
     ("disk", "refused", False, "disk does not serve"),
     ("disk", "5xx", False, "disk does not serve"),
+    ("disk", "gone", False, "disk does not serve"),
 ]
 every_fault = pytest.mark.parametrize(
     ("store", "fault", "passes", "words"), FAULTS, indirect=["store"], ids=[f"{one[0]}-{one[1]}" for one in FAULTS]
