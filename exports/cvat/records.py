@@ -135,6 +135,7 @@ class Project:
     status: str
     organization_id: int | None
     updated_date: str
+    bug_tracker: str = ""
 
     @classmethod
     def read(cls, data: Json) -> Self:
@@ -146,6 +147,7 @@ class Project:
             text(data.get("status")),
             maybe(organization),
             text(data.get("updated_date")),
+            text(data.get("bug_tracker")),
         )
 
 

@@ -22,6 +22,7 @@ from exports.pulling.models import CvatDifference, CvatKnown, CvatPull, CvatRema
 from exports.pulling.states import Comparison, Difference, Kind, Subject, Theirs, Vocabulary
 from exports.sending.ahead import collecting_less
 from exports.sending.mirroring import mirror
+from exports.sending.owning import owns_task
 from exports.sending.pipeline import pause_of
 from exports.snapshots import FrozenCategory, Snapshot
 from projects import audit, jobs
@@ -118,7 +119,15 @@ def _read_task(desk: _Desk, task: CvatTask, read: Read) -> None:
     try:
         # The jobs first: what is saved while the annotations are read has a later date, and is read the next time.
         theirs = client.jobs(cvat_id)
-        status = client.task(cvat_id).status
+        there = client.task(cvat_id)
+        if not owns_task(client, task, there):
+            note = (
+                f"Task {task.number} is not in CVAT any more: number {cvat_id} is another task there now, "
+                f"{there.name[:60]!r}. It seems that CVAT was set up anew or restored; nothing of that task was read."
+            )
+            _note_gone(desk, task, read, note)
+            return
+        status = there.status
         own = [one for one in theirs if one.type in ("", "annotation")]
         if not desk.pull.everything and not has_news(task, own):
             written = _remarks(desk, task, theirs, read)  # who writes one need not have saved anything
@@ -131,11 +140,7 @@ def _read_task(desk: _Desk, task: CvatTask, read: Read) -> None:
         found = client.annotations("tasks", cvat_id)
         meta = client.data_meta(cvat_id)
     except NotFound:
-        with transaction.atomic():
-            desk.claim.confirm()
-            CvatTask.objects.filter(pk=task.pk).update(gone_at=timezone.now(), checked_at=timezone.now())
-        read.gone += 1
-        read.notes.append(f"Task {task.number} is not in CVAT any more.")
+        _note_gone(desk, task, read, f"Task {task.number} is not in CVAT any more.")
         return
     assert task.cvat_project is not None  # noqa: S101 - seen to before
     project = task.cvat_project
@@ -155,6 +160,14 @@ def _read_task(desk: _Desk, task: CvatTask, read: Read) -> None:
     read.tasks += 1
     read.unchanged += comparison.unchanged
     read.notes += [f"Task {task.number}: {note}" for note in comparison.notes]
+
+
+def _note_gone(desk: _Desk, task: CvatTask, read: Read, note: str) -> None:
+    with transaction.atomic():
+        desk.claim.confirm()
+        CvatTask.objects.filter(pk=task.pk).update(gone_at=timezone.now(), checked_at=timezone.now())
+    read.gone += 1
+    read.notes.append(note)
 
 
 def _remarks(desk: _Desk, task: CvatTask, theirs: Sequence[Job], read: Read) -> remarks.Remarks | None:

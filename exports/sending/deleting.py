@@ -7,7 +7,9 @@ from django.utils import timezone
 
 from exports import connecting
 from exports.cvat.client import Client
+from exports.cvat.errors import NotFound
 from exports.models import CvatTask, ExportJob
+from exports.sending.owning import owns_task
 from exports.sending.pipeline import pause_of
 from projects import audit, jobs
 
@@ -35,6 +37,13 @@ def run(claim: jobs.Claim) -> dict[str, Any]:
 
 def _ids_of(client: Client, task: CvatTask) -> list[int]:
     """The task's number, and those with its link that nobody knew of: of a call whose answer never came."""
-    known = [task.cvat_id] if task.cvat_id is not None else []
+    known = [task.cvat_id] if task.cvat_id is not None and _is_ours(client, task, task.cvat_id) else []
     linked = [found.id for found in client.tasks_linked(task.back_link)]
     return list(dict.fromkeys([*known, *linked]))
+
+
+def _is_ours(client: Client, task: CvatTask, cvat_id: int) -> bool:
+    try:
+        return owns_task(client, task, client.task(cvat_id))
+    except NotFound:
+        return False

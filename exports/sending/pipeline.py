@@ -17,10 +17,9 @@ from accounts.errors import ServiceError
 from exports import connecting
 from exports.cvat import projecting
 from exports.cvat.client import Client
-from exports.cvat.errors import NotFound
 from exports.models import CvatProject, CvatTask, ExportJob
 from exports.models.connections import new_link_key
-from exports.sending import labels, reporting
+from exports.sending import labels, owning, reporting
 from exports.sending.ahead import Pens, Zips, collecting_less
 from exports.sending.freezing import freeze
 from exports.sending.options import Options
@@ -112,7 +111,7 @@ def prepare_project(client: Client, job: ExportJob, snapshot: Snapshot, claim: j
     with transaction.atomic():
         # One export at a time makes the project and its labels; others of this project wait here.
         ours = CvatProject.objects.select_for_update().get(pk=ours.pk)
-        there = _is_there(client, ours)
+        there = owning.owns_project(client, ours)
         known = ours.labels if there else {}
         live = client.labels(int(ours.cvat_id or 0)) if there else []
         wanted = labels.wanted_labels(snapshot.categories().values(), known, live)
@@ -120,7 +119,7 @@ def prepare_project(client: Client, job: ExportJob, snapshot: Snapshot, claim: j
             client,
             ours.name,
             labels.definitions(wanted),
-            known_id=ours.cvat_id,
+            known_id=ours.cvat_id if there else None,
             bug_tracker=page_of_project(job.project_id),
         )
         ours.cvat_id = made.id
@@ -151,16 +150,6 @@ def _row_of(job: ExportJob, server: str, organization: str) -> CvatProject:
         project=job.project, server=server, organization=organization, defaults={"link_key": key, "name": name}
     )
     return ours
-
-
-def _is_there(client: Client, ours: CvatProject) -> bool:
-    if ours.cvat_id is None:
-        return False
-    try:
-        client.project(ours.cvat_id)
-    except NotFound:
-        return False
-    return True
 
 
 def _finish(job: ExportJob, claim: jobs.Claim, snapshot: Snapshot) -> dict[str, Any]:
