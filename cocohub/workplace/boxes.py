@@ -36,8 +36,10 @@ def boxes(request: HttpRequest, project: Project) -> HttpResponseBase:
             "pk", "width", "height"
         )
     }
+    # Thumbnails show the stored pixels; boxes that were drawn on the turned picture would lie beside the objects.
+    fitting = ImageAsset.objects.filter(pk__in=list(found)).exclude(issues__contains=["size_turned"])
     rows = (
-        Annotation.objects.filter(project=project, image__in=list(found), bbox__isnull=False)
+        Annotation.objects.filter(project=project, image__in=fitting, bbox__isnull=False)
         .annotate(place=Window(RowNumber(), partition_by=F("image"), order_by=["position", "id"]))
         .filter(place__lte=MOST_BOXES)
         .values_list("image", "bbox", "category", "category__color")

@@ -27,8 +27,7 @@ def add_links(job: ImportJob, problems: list[dict[str, Any]]) -> None:
         found = PATH.match(problem.get("path", ""))
         if found is None:
             continue
-        file = found["file"] or job.file_name
-        split = job.split or job.splits.get(file, "") or split_of(PurePosixPath(file))
+        split = job.split or _split(job, found["file"])
         number = IDS[found["section"]].search(problem.get("raw", ""))
         if number is not None:
             by_id[split][int(number[1])].append(problem)
@@ -38,6 +37,14 @@ def add_links(job: ImportJob, problems: list[dict[str, Any]]) -> None:
         _link(job, split, "coco_id", wanted)
     for split, wanted in by_place.items():
         _link(job, split, "position", wanted)
+
+
+def _split(job: ImportJob, file: str | None) -> str:
+    """Split of a COCO file; paths do not name one that came alone, and the job's own name may be that of its zip."""
+    if file is None and job.task_id is not None and (split := job.task.result.get("split")):
+        return str(split)
+    file = file or job.file_name
+    return job.splits.get(file, "") or split_of(PurePosixPath(file))
 
 
 def _link(job: ImportJob, split: str, field: str, wanted: dict[int, list[dict[str, Any]]]) -> None:

@@ -5,6 +5,8 @@
   if (!form) return;
   const PART = 4 * 1024 * 1024;
   const TRIES = 6;
+  const PICTURE = /\.(jpe?g|png|webp|gif|bmp|tiff?|heic|heif|avif)$/i;
+  const ZIP = /\.zip$/i;
   const OF_USE = /\.(json|json\.gz|jpe?g|png|webp|gif|bmp|tiff?|heic|heif|avif)$/i;
   const by = (id) => document.getElementById(id);
   const [fault, progress, found, folder, told] = ["upload-fault", "upload-progress", "found", "folder", "folder-told"].map(by);
@@ -12,6 +14,7 @@
   const text = progress.querySelector("[data-part=text]");
   const buttons = [form.querySelector("button.cc-button-main"), by("look-first")];
   let folderFiles = []; // [path below the folder, file]
+  let folderName = "folder";
   let sent = null; // what was sent already, until something else is chosen
 
   // What is imported says which parts of the form are asked for.
@@ -27,7 +30,7 @@
     if (event.target.name === "what") showParts();
     if (event.target.type !== "file") return;
     event.stopPropagation();
-    if (event.target === folder) choose([...folder.files].map((file) => [below(file.webkitRelativePath), file]));
+    if (event.target === folder) choose([...folder.files].map((file) => [below(file.webkitRelativePath), file]), folder.files[0]?.webkitRelativePath.split("/")[0]);
     else if (event.target === form.elements.file) choose([]);
     forget();
   }, true);
@@ -36,8 +39,11 @@
 
   const below = (path) => path.split("/").slice(1).join("/") || path;
 
-  function choose(entries) {
-    folderFiles = entries.filter(([path]) => OF_USE.test(path) && !path.split("/").some((part) => part.startsWith(".")));
+  const isHidden = (path) => path.split("/").some((part) => part.startsWith("."));
+
+  function choose(entries, name) {
+    folderFiles = entries.filter(([path]) => OF_USE.test(path) && !isHidden(path));
+    folderName = name || "folder";
     told.textContent = folderFiles.length ? `${folderFiles.length.toLocaleString()} ${form.dataset.folder}` : "";
     if (folderFiles.length) form.elements.file.value = "";
   }
@@ -55,16 +61,31 @@
       const entries = [...event.dataTransfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
       const files = [...event.dataTransfer.files];
       forget();
-      if (field.id === "file" && (entries.some((entry) => entry.isDirectory) || files.length > 1)) {
-        const walked = (await Promise.all(entries.map((entry) => walk(entry, "")))).flat();
-        return choose(entries.length === 1 ? walked.map(([path, file]) => [below(path), file]) : walked);
+      const hasFolder = entries.some((entry) => entry.isDirectory);
+      const all = async () => (await Promise.all(entries.map((entry) => walk(entry, "")))).flat();
+      if (field.id === "images") { // of a folder its pictures
+        return put(field, hasFolder ? (await all()).filter(([path]) => PICTURE.test(path) && !isHidden(path)).map(([, file]) => file) : files);
       }
-      const given = new DataTransfer();
-      for (const file of files.slice(0, field.multiple ? undefined : 1)) given.items.add(file);
-      field.files = given.files;
-      return field.id === "file" ? choose([]) : undefined;
+      const coco = files.filter((file) => !ZIP.test(file.name) && !PICTURE.test(file.name));
+      if (!hasFolder && coco.length === 1 && files.some((file) => ZIP.test(file.name)) && what() === "coco") {
+        put(by("images"), files.filter((file) => file !== coco[0])); // a COCO file together with the zip of its pictures
+        put(field, coco);
+        return choose([]);
+      }
+      if (hasFolder || files.length > 1) {
+        const walked = await all();
+        return entries.length === 1 ? choose(walked.map(([path, file]) => [below(path), file]), entries[0].name) : choose(walked);
+      }
+      put(field, files.slice(0, 1));
+      return choose([]);
     });
   });
+
+  function put(field, files) {
+    const given = new DataTransfer();
+    for (const file of files) given.items.add(file);
+    field.files = given.files;
+  }
 
   async function walk(entry, above) {
     const path = above ? `${above}/${entry.name}` : entry.name;
@@ -136,10 +157,11 @@
     const images = what() === "predictions" ? [] : [...form.elements.images.files];
     if (what() === "images") {
       if (!images.length && !form.elements.images_prefix?.value.trim()) throw new Refused(form.dataset.noPictures);
-    } else if (folderFiles.length && what() === "coco") waiting.push(["upload", await packed(folderFiles), "folder.zip"]);
+    } else if (folderFiles.length && what() === "coco") waiting.push(["upload", await packed(folderFiles), `${folderName}.zip`]);
     else if (file) waiting.push(["upload", file, file.name]);
     else if (!form.elements.prefix?.value.trim()) throw new Refused(what() === "coco" ? form.dataset.nothing : form.dataset.noResults);
-    if (images.length === 1 && /\.zip$/i.test(images[0].name)) waiting.push(["images_upload", images[0], images[0].name]);
+    if (images.length > 1 && images.some((each) => ZIP.test(each.name))) throw new Refused(form.dataset.oneZip);
+    if (images.length === 1 && ZIP.test(images[0].name)) waiting.push(["images_upload", images[0], images[0].name]);
     else if (images.length) waiting.push(["images_upload", await packed(images.map((each) => [each.name, each])), "images.zip"]);
     const total = waiting.reduce((sum, [, each]) => sum + each.size, 0) || 1;
     const done = {};

@@ -6,7 +6,7 @@ import random
 import orjson
 import pytest
 from django.core.files.storage import default_storage
-from PIL import Image, ImageStat
+from PIL import Image, ImageOps, ImageStat
 from playwright.sync_api import expect
 
 from annotations.coco import rle
@@ -49,6 +49,31 @@ def test_the_picture_lies_in_the_pixels_that_coco_counts_in(open_as, curator, st
         x, y = pick.uniform(0.05, 0.95), pick.uniform(0.05, 0.95)
         patches = [ImageStat.Stat(_around(picture, x, y)).mean for picture in (shown, stored)]
         assert max(abs(a - b) for a, b in zip(*patches, strict=True)) < 40
+
+
+def test_objects_that_were_drawn_on_the_turned_picture_lie_on_it(open_as, curator, street):
+    """The record's size tells it: so the page shows the picture turned, and the grid draws no boxes over its pixels."""
+    asset = with_orientation(street, False)
+    picture = Image.new("RGB", (400, 600), (255, 255, 255))
+    picture.paste((200, 0, 0), (40, 380, 140, 540))
+    exif = Image.Exif()
+    exif[EXIF_ORIENTATION] = 6
+    file = io.BytesIO()
+    picture.save(file, "JPEG", exif=exif)
+    with default_storage.open(asset.uri, "wb") as stored:
+        stored.write(file.getvalue())
+    turned = ImageOps.exif_transpose(Image.open(file))
+    assert turned.size == (600, 400)
+    ImageAsset.objects.filter(pk=asset.pk).update(width=600, height=400, issues=["size_turned"])
+    page = open_image(open_as, curator, asset)
+    page.wait_for_function("document.querySelector('.cc-sheet img').complete")
+    page.add_style_tag(content=".cc-sheet svg, .cc-stage-tools { visibility: hidden }")
+    shown = Image.open(io.BytesIO(page.locator(".cc-sheet").screenshot())).convert("RGB")
+    for x, y in ((0.2, 0.2), (0.2, 0.8), (0.8, 0.2), (0.8, 0.8), (0.1, 0.5), (0.7, 0.7)):
+        patches = [ImageStat.Stat(_around(each, x, y)).mean for each in (shown, turned)]
+        assert max(abs(a - b) for a, b in zip(*patches, strict=True)) < 40
+    page.goto(f"{page.url.partition('/images')[0]}/images?boxes=1&q=id%3A{asset.pk}")
+    page.wait_for_selector("[data-id][data-boxes='0']")
 
 
 def _around(picture, x, y):

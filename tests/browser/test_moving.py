@@ -2,6 +2,7 @@
 
 import io
 import json
+import zipfile
 
 import pytest
 from PIL import Image
@@ -200,3 +201,66 @@ def test_a_long_report_is_paged_and_filtered_and_leads_to_images(open_as, transa
     page.get_by_role("link", name="Look at the image", exact=True).first.click()
     expect(page.locator("#stage")).to_be_visible()
     assert page.url.endswith(f"/images/{ImageAsset.objects.get().pk}")
+
+
+def drop(page, area, *paths):
+    """Let files or folders fall onto an area, as from the desktop."""
+    box = page.locator(f".cc-drop[data-for={area}]").bounding_box()
+    data = {"items": [], "files": [str(path) for path in paths], "dragOperationsMask": 1}
+    session = page.context.new_cdp_session(page)
+    for kind in ("dragEnter", "dragOver", "drop"):
+        place = {"x": box["x"] + 40, "y": box["y"] + 20}
+        session.send("Input.dispatchDragEvent", {"type": kind, **place, "data": data})
+
+
+@pytest.fixture
+def fallen(tmp_path):
+    """A folder with a COCO file and two pictures, and beside it a zip of the pictures."""
+    folder = tmp_path / "My boats"
+    folder.mkdir()
+    names = ("one.png", "two.png")
+    images = [{"id": n, "file_name": name, "width": 12, "height": 8} for n, name in enumerate(names, 1)]
+    (folder / "instances_val.json").write_text(json.dumps({**FLAWED, "images": images, "annotations": []}))
+    with zipfile.ZipFile(tmp_path / "pictures.zip", "w") as archive:
+        for place, name in enumerate(names):
+            Image.new("RGB", (12, 8), (place * 90, 80, 80)).save(folder / name)
+            archive.write(folder / name, name)
+    return folder
+
+
+def import_page(open_as):
+    user = staff(None, None)
+    return open_as(user, f"/admin/work/{factories.make_project(user).pk}/imports")
+
+
+def test_a_coco_file_dropped_with_the_zip_of_its_pictures_is_imported_with_them(open_as, transactional_db, fallen):
+    page = import_page(open_as)
+    drop(page, "file", fallen.parent / "pictures.zip", fallen / "instances_val.json")
+    page.wait_for_function("document.getElementById('images').files.length === 1")
+    start_and_work(page)
+    assert ImageAsset.objects.exclude(uri="").count() == 2
+
+
+def test_a_dropped_folder_gives_the_import_its_name(open_as, transactional_db, fallen):
+    page = import_page(open_as)
+    drop(page, "file", fallen)
+    expect(page.locator("#folder-told")).to_contain_text("3 files")
+    assert start_and_work(page).file_name == "My boats.zip"
+
+
+def test_of_a_folder_dropped_on_pictures_the_pictures_are_taken(open_as, transactional_db, fallen):
+    page = import_page(open_as)
+    drop(page, "images", fallen)
+    page.wait_for_function("document.getElementById('images').files.length === 2")
+    choose(page, "instances_val.json", (fallen / "instances_val.json").read_bytes())
+    start_and_work(page)
+    assert ImageAsset.objects.exclude(uri="").count() == 2
+
+
+def test_a_zip_among_pictures_is_not_passed_over_in_silence(open_as, transactional_db, fallen):
+    page = import_page(open_as)
+    choose(page, "instances_val.json", (fallen / "instances_val.json").read_bytes())
+    page.locator("#images").set_input_files([fallen.parent / "pictures.zip", fallen / "one.png"])
+    page.get_by_role("button", name="Start import").click()
+    expect(page.get_by_role("alert")).to_contain_text("Choose one zip of pictures")
+    assert not ImportJob.objects.exists()

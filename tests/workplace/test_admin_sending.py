@@ -156,6 +156,13 @@ def test_problems_of_images_without_a_record_are_found_by_their_place(job, image
     assert problem["image"] == images["b"].pk
 
 
+def test_problems_of_the_only_coco_file_in_a_zip_lead_to_its_images(job, images):
+    job.task = factories.make_task(job.project, result={"split": "train"})
+    problem = {"path": "$.images[0]", "raw": f'{{"id": {images["a"].coco_id}}}'}
+    report_links.add_links(job, [problem])
+    assert problem["image"] == images["a"].pk
+
+
 def test_two_hundred_problems_cost_two_queries(job, images, django_assert_max_num_queries):
     job.split = "train"
     problems = [{"path": f"$.annotations[{n}]", "raw": f'{{"image_id": {n}}}'} for n in range(100)]
