@@ -10,6 +10,7 @@ from pathlib import Path
 from django.conf import settings
 
 STOP_SECONDS = 12  # how long a process may take to finish what it is doing
+YOUNG_SECONDS = 15  # a process that ends within these could not start: its port is taken, or its settings are wrong
 # Listens on all addresses, of which this one is always there.
 ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - read, not bound
 QUEUES = "imports,thumbnails,insights,exports,sweeps"
@@ -40,8 +41,41 @@ def environment(host: str, port: int) -> dict[str, str]:
     return dict(os.environ) if said else {**os.environ, "PUBLIC_URL": address(host, port)}
 
 
+class Part:
+    """One of the processes, which is started again when it dies: killed by the system, say, when memory was short."""
+
+    def __init__(self, name: str, command: list[str], log: Path, env: dict[str, str]) -> None:
+        self.name = name
+        self.command = command
+        self.log = log
+        self.env = env
+        self.start()
+
+    def start(self) -> None:
+        """In a session of its own: Ctrl-C comes to us, and each is asked to stop in order."""
+        self.started = time.monotonic()
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(  # noqa: S603 - our own words
+                self.command, stdout=log, stderr=log, start_new_session=True, cwd=settings.BASE_DIR, env=self.env
+            )
+
+    def runs(self) -> bool:
+        """Whether it does, or does again; False if it ended right after its start, and so would the next."""
+        code = self.process.poll()
+        if code is None:
+            return True
+        lived = time.monotonic() - self.started
+        end = f"{self.name} ended with code {code}; see {self.log}"
+        if lived < YOUNG_SECONDS:
+            print(end, file=sys.stderr)
+            return False
+        print(f"{end}. It is started again.", file=sys.stderr, flush=True)
+        self.start()
+        return True
+
+
 def serve(host: str, port: int, workers: int = 2) -> int:
-    """Run all three until Ctrl-C, or until one of them ends; 0 if they were asked to stop."""
+    """Run all three until Ctrl-C, or until one of them cannot be started; 0 if they were asked to stop."""
     logs = Path(settings.HOME) / "log"
     logs.mkdir(parents=True, exist_ok=True)
     asked = False
@@ -51,34 +85,23 @@ def serve(host: str, port: int, workers: int = 2) -> int:
         asked = True
 
     previous = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    running: dict[str, subprocess.Popen[bytes]] = {}
+    running: list[Part] = []
     try:
         for name, command in commands(host, port, workers).items():
-            with (logs / f"{name}.log").open("ab") as log:
-                # A session of its own: Ctrl-C comes to us, and each is asked to stop in order.
-                running[name] = subprocess.Popen(  # noqa: S603 - our own words
-                    command,
-                    stdout=log,
-                    stderr=log,
-                    start_new_session=True,
-                    cwd=settings.BASE_DIR,
-                    env=environment(host, port),
-                )
+            running.append(Part(name, command, logs / f"{name}.log", environment(host, port)))
         while not asked:
-            for name, process in running.items():
-                if process.poll() is not None:
-                    print(f"{name} ended with code {process.returncode}; see {logs / f'{name}.log'}", file=sys.stderr)
-                    return 1
+            if not all(part.runs() for part in running):
+                return 1
             time.sleep(0.2)
         return 0
     finally:
-        for process in running.values():
-            process.terminate()
+        for part in running:
+            part.process.terminate()
         deadline = time.monotonic() + STOP_SECONDS
-        for process in running.values():
+        for part in running:
             try:
-                process.wait(max(0.1, deadline - time.monotonic()))
+                part.process.wait(max(0.1, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
-                process.kill()
+                part.process.kill()
         for number, handler in previous.items():
             signal.signal(number, handler)

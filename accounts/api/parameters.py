@@ -51,6 +51,13 @@ class Described(APIView):
             wrapped = idempotency.wrapped(handler, request, secret=self.answers_are_secret(request))
             setattr(self, "post", wrapped)  # noqa: B010 - where dispatch() looks for it
 
+    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
+        """No cache keeps what is secret."""
+        answer = super().finalize_response(request, response, *args, **kwargs)
+        if request.method == "POST" and self.answers_are_secret(request):
+            answer["Cache-Control"] = "no-store"
+        return answer
+
     def answers_are_secret(self, request: Request) -> bool:
         """Whether what is answered to a POST must not be kept, not even for a day."""
         return (getattr(self, "action", None) or "post") in self.secret_answers

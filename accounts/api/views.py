@@ -28,6 +28,8 @@ class OpenView(Described):
 class LoginView(OpenView):
     """Email and password for a pair of tokens."""
 
+    secret_answers = ("post",)
+
     @extend_schema(request=serializers.LoginSerializer, responses=serializers.LoginAnswerSerializer, tags=["auth"])
     def post(self, request: Request) -> Response:
         """Open a session."""
@@ -40,6 +42,8 @@ class LoginView(OpenView):
 
 class RefreshView(OpenView):
     """A refresh token for the next pair."""
+
+    secret_answers = ("post",)
 
     @extend_schema(request=serializers.RefreshSerializer, responses=serializers.PairSerializer, tags=["auth"])
     def post(self, request: Request) -> Response:
@@ -130,7 +134,7 @@ class PersonalTokenViewSet(Described, ListModelMixin, GenericViewSet[PersonalTok
         form.is_valid(raise_exception=True)
         token, secret = personal.create(user=caller(request), **form.validated_data)
         data = {**self.get_serializer(token).data, "token": secret}
-        return Response(data, status=201, headers={"Cache-Control": "no-store"})
+        return Response(data, status=201)
 
     @extend_schema(responses={204: None})
     def destroy(self, request: Request, pk: int) -> Response:

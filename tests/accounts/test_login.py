@@ -92,6 +92,13 @@ def test_letters_that_only_meet_in_upper_case_are_different_emails(db, as_nobody
     assert log_in(as_nobody, email="I@example.com").json()["user"]["email"] == "i@example.com"
 
 
+def test_no_cache_keeps_the_tokens(user, as_nobody):
+    opened = log_in(as_nobody)
+    traded = as_nobody.post("/api/v1/auth/refresh", {"refresh": opened.json()["refresh"]})
+    assert (opened.status_code, traded.status_code) == (200, 200)
+    assert opened["Cache-Control"] == traded["Cache-Control"] == "no-store"
+
+
 def test_login_with_a_stale_token_in_the_header_works(user, as_nobody):
     assert log_in(as_nobody, HTTP_AUTHORIZATION="Bearer stale").status_code == 200
 

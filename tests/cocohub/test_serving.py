@@ -1,4 +1,9 @@
-"""`serve`: what its processes are told of where they listen."""
+"""`serve`: what its processes are told of where they listen, and what becomes of those that die."""
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from django.conf import LazySettings
@@ -19,3 +24,34 @@ def test_links_lead_to_where_it_listens(host: str, address: str, settings: LazyS
 def test_links_lead_to_where_people_come_from_if_that_is_said(settings: LazySettings) -> None:
     settings.PUBLIC_URL = "https://cocohub.example.org"
     assert serving.environment("127.0.0.1", 8123).get("PUBLIC_URL") != "http://127.0.0.1:8123"
+
+
+@pytest.fixture
+def part(tmp_path: Path) -> Iterator[serving.Part]:
+    waits = [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(60)"]
+    part = serving.Part("worker", waits, tmp_path / "worker.log", dict(os.environ))
+    yield part
+    part.process.kill()
+    part.process.wait()
+
+
+def test_a_process_that_was_killed_is_started_again(
+    part: serving.Part, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = part.process.pid
+    assert part.runs()
+    assert part.process.pid == first
+    monkeypatch.setattr(serving, "YOUNG_SECONDS", 0)
+    part.process.kill()
+    part.process.wait()
+    assert part.runs()
+    assert part.process.pid != first
+    assert part.process.poll() is None
+    assert "worker ended with code -9" in capsys.readouterr().err
+
+
+def test_one_that_ends_at_once_is_not_started_for_ever(part: serving.Part, capsys: pytest.CaptureFixture[str]) -> None:
+    part.process.kill()
+    part.process.wait()
+    assert not part.runs()
+    assert "worker.log" in capsys.readouterr().err
