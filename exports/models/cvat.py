@@ -8,6 +8,7 @@ from django.db import models
 from django.db.models.functions import JSONObject, Now
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from assets.models import ImageAsset, Split
 from exports.models.connections import CvatProject, OfProjectQuerySet
@@ -53,7 +54,7 @@ class CvatTask(models.Model):
         UPLOADED = "uploaded", _("images uploaded")
         MAKING = "making", _("CVAT makes the frames")
         FRAMED = "framed", _("frames known")  # each image has its frame number
-        SENT = "sent", _("in CVAT")  # annotations are there, each once; the end
+        SENT = "sent", pgettext_lazy("step of a task", "in CVAT")  # annotations are there, each once; the end
         EMPTY = "empty", _("empty")  # no image of it could be used
         DELETED = "deleted", _("deleted in CVAT")  # by us
 

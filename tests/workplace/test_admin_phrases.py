@@ -19,6 +19,7 @@ from annotations.query import QueryError, parse
 from assets.models import ImageAsset
 from cocohub.templatetags import workplace
 from cocohub.workplace import crontab_words, metric_words
+from exports.models import CvatDifference, CvatTask
 from projects import audit_words, faults
 from projects.models import Role, Task
 from projects.services import NAME_TAKEN
@@ -69,6 +70,14 @@ def test_times_are_written_as_korean_has_them():
         assert date_format(moment, "DATETIME_FORMAT") == "2026년 11월 23일 오후 5:36"
     with translation.override("en"):
         assert date_format(moment, "DATETIME_FORMAT") == "Nov. 23, 2026, 5:36 p.m."
+
+
+def test_states_of_a_round_trip_are_korean():
+    with translation.override("ko"):
+        assert CvatDifference.Kind.CHANGED.label == "변경됨"
+        assert CvatTask.Step.SENT.label == "CVAT에 있음"
+        assert in_words("shape 778") == "도형 778"
+        assert in_words("track 3 @ 7") == "트랙 3, 프레임 7"
 
 
 def test_every_sentence_of_an_imports_report_has_korean():
