@@ -10,10 +10,13 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.utils import timezone
 
+from assets.models import ImageAsset
 from cocohub import storekeeping
 from cocohub.doctor.findings import Check, Found, error, ok, warning
 from cocohub.health import parts
 
+LOOKED_AT = 20  # pictures
+FEW = 3  # that many may well be lost by themselves
 ROOM = 0.1  # of a disk; with less left somebody should know
 
 
@@ -40,6 +43,19 @@ def storage() -> Found:
         return error("A file is not what was written, or is still there after it was deleted.", todo)
     place = f"the bucket {told['bucket']}" if told["kind"] == "s3" else "the local disk"
     return ok(f"Written, read and deleted in {place}.")
+
+
+def right_storage() -> Found:
+    """It is the one that the database was used with: a lost mount or another bucket answers just as well."""
+    newest = ImageAsset.objects.exclude(uri="").order_by("-pk").values_list("uri", flat=True)[:LOOKED_AT]
+    keys = list(newest)
+    there = sum(default_storage.exists(key) for key in keys)
+    if not there and len(keys) >= FEW:
+        return error(
+            f"None of the {len(keys)} newest pictures is there: this is another storage, or it has been emptied.",
+            "Mount the disk below COCOHUB_HOME/storage, or name the bucket (S3_BUCKET) that was used before.",
+        )
+    return ok(f"{there} of the {len(keys)} newest pictures are there.")
 
 
 def disk() -> Found:
@@ -88,6 +104,7 @@ def files() -> Found:
 
 CHECKS = (
     Check("storage", storage),
+    Check("right_storage", right_storage, ("database", "migrations", "storage")),
     Check("disk", disk),
     Check("drafts", drafts),
     Check("files", files, ("database", "migrations", "storage"), thorough=True),

@@ -51,9 +51,11 @@ class ExportJobViewSet(ProjectScoped, ListModelMixin, RetrieveModelMixin, Generi
     def download(self, request: Request, project_pk: int, pk: int) -> StreamingHttpResponse:
         """The exported file; a Range goes on with a download that broke."""
         job = self.get_object()
+        if not job.payload_uri:
+            raise NotFound("There is no file of this export yet; it is there once the export has succeeded.")
         content = storage.read(job.payload_uri)
         if content is None:
-            raise NotFound("There is no file of this export yet; it is there once the export has succeeded.")
+            raise NotFound("The file of this export is not in storage any more. Export anew.")
         ending = job.payload_uri.rpartition(".")[2]
         content_type = "application/zip" if ending == "zip" else "application/json"
         return stored_file(request, content, content_type, f"export-{job.pk}.{ending}")

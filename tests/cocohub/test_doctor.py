@@ -519,8 +519,8 @@ def miscounted(place):
 
 
 def image(place, **fields):
-    split = Split.objects.create(project=place.project, name="train")
-    return ImageAsset.objects.create(project=place.project, split=split, coco_id=1, **fields)
+    split, _ = Split.objects.get_or_create(project=place.project, name="train")
+    return ImageAsset.objects.create(project=place.project, split=split, **{"coco_id": 1, **fields})
 
 
 def execute(sql):
@@ -546,7 +546,8 @@ def test_each_fault_is_named_and_no_other(place, check, grade, plant):
 
 
 def test_every_check_has_a_fault_that_it_names():
-    assert {check.name for check in CHECKS} - {check for check, *_ in FAULTS} == {"workers"}  # below, with a real one
+    planted_below = {"workers", "right_storage"}
+    assert {check.name for check in CHECKS} - {check for check, *_ in FAULTS} == planted_below
 
 
 def test_what_depends_on_a_part_that_is_away_is_not_looked_at(place):
@@ -556,6 +557,15 @@ def test_what_depends_on_a_part_that_is_away_is_not_looked_at(place):
     assert skipped == {check.name for check in CHECKS if "redis" in check.needs}
     assert "clocks" in skipped
     assert "files" not in grades  # thorough ones are done where they are asked for
+
+
+@pytest.mark.parametrize(("number", "grade"), [(2, Grade.OK), (3, Grade.ERROR)])
+def test_a_storage_that_has_none_of_the_newest_pictures_is_another_one(place, number, grade):
+    for one in range(number):
+        image(place, coco_id=one, uri=f"images/1/aa/{one}.jpg", thumbnail_uri="")
+    assert {one.check.name: one.found.grade for one in examine()}["right_storage"] is grade
+    default_storage.save("images/1/aa/0.jpg", ContentFile(b"x"))
+    assert {one.check.name: one.found.grade for one in examine()}["right_storage"] is Grade.OK
 
 
 def test_what_nobody_thought_of_is_one_error_among_the_others(place, monkeypatch):

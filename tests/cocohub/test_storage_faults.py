@@ -15,6 +15,7 @@ from io import BytesIO
 
 import pytest
 from botocore.exceptions import BotoCoreError
+from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.utils import timezone
 
@@ -319,6 +320,19 @@ def test_a_download_that_cannot_begin_says_so(imported, run_task, as_owner, stor
         answer = as_owner.get(f"/api/v1/projects/{imported.pk}/exports/{job.pk}/download")
     assert answer.status_code == 503, answer
     assert "torage" in answer.json()["message"]
+
+
+def test_a_download_whose_file_is_lost_says_so(imported, run_task, as_owner):
+    job = ask_for_export(imported)
+    address = f"/api/v1/projects/{imported.pk}/exports/{job.pk}/download"
+    assert "once the export has succeeded" in as_owner.get(address).json()["message"]
+    run_task(job.task, exports.run_export)
+    job.refresh_from_db()
+    default_storage.delete(job.payload_uri)
+    answer = as_owner.get(address)
+    assert (answer.status_code, answer.json()["message"]) == (
+        404, "The file of this export is not in storage any more. Export anew."
+    )  # fmt: skip
 
 
 def test_an_answer_that_breaks_off_is_no_whole_file(wire):
