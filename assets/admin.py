@@ -284,4 +284,4 @@ def _picture(asset: ImageAsset, css: str) -> SafeString:
     address = storage.link(asset.thumbnail_uri or asset.uri)
     if address is None:
         return format_html('<a href="{}" class="{} cc-thumb-none">{}</a>', page, css, _("no picture"))
-    return format_html('<a href="{}"><img src="{}" alt="" class="{}" loading="lazy"></a>', page, address, css)
+    return format_html('<a href="{}"><img src="{}" alt="{}" class="{}" loading="lazy"></a>', page, address, asset, css)

@@ -32,6 +32,7 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         running=list(overview.running(request.user)),
         failed=list(overview.failed(request.user)),
         lacking=[card for card in cards if card.unseeable],
+        waiting=[card for card in cards if card.waiting],
     )
     return context
 

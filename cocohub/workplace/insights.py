@@ -14,6 +14,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts.errors import ServiceError
 from annotations import query
+from assets.models import ImageAsset
 from cocohub.workplace import chart_kinds, charts, judging
 from cocohub.workplace import metric_words as words
 from cocohub.workplace.chart_style import percent
@@ -39,14 +40,16 @@ def insights(request: HttpRequest, project: Project) -> HttpResponseBase:
     """The page; its charts come by themselves, as they may take a while."""
     compared = "a" in request.GET or "b" in request.GET
     texts = [request.GET.get(name, "").strip() for name in ("a", "b")] if compared else [query_of(request)]
+    views = list(_views(request, project)[:LISTED])
     context: dict[str, Any] = {
         "title": project.name,
         "q": "" if compared else texts[0],
         "a": texts[0],
         "b": texts[-1],
         "compared": compared,
+        "empty": not (compared or texts[0] or views or ImageAsset.objects.filter(project=project).exists()),
         "pairs": _pairs(project) if compared else [],
-        "views": list(_views(request, project)[:LISTED]),
+        "views": views,
         "charts": reverse("workplace:insight-charts", args=[project.pk]) + _address(request, compared=compared),
         "groups": [(key, title) for key, title, _ in words.groups()],
         "sources": [] if compared else judging.sources_of(project),

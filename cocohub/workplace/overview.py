@@ -13,6 +13,7 @@ from annotations.counting import CAP, CappedCount
 from assets import storage
 from assets.models import ImageAsset
 from cocohub.templatetags.workplace import in_words, phase_name
+from exports.models import CvatDifference
 from projects.models import Project, Role, Task
 
 CARDS = 24
@@ -33,17 +34,20 @@ class Card:
     images: int
     images_are_more: bool
     unseeable: int
+    waiting: int  # differences in CVAT to be decided
     pictures: list[str] = field(default_factory=list)
 
 
 def cards(user: Any) -> tuple[list[Card], bool]:
     """The user's projects, those that changed last first, and whether there are more than these. Two queries."""
     of_project = ImageAsset.objects.filter(project=OuterRef("pk"))
+    waiting = CvatDifference.objects.filter(job__project=OuterRef("pk")).open()
     rows = (
         Project.objects.visible_to(user)
         .with_role_of(user)
         .select_related("owner")
         .annotate(images=CappedCount(of_project), unseeable=CappedCount(of_project.filter(status__in=UNSEEABLE), 1_000))
+        .annotate(waiting=CappedCount(waiting, 1_000))
         .order_by("-updated_at", "-id")
     )
     found = list(rows[: CARDS + 1])
@@ -53,7 +57,8 @@ def cards(user: Any) -> tuple[list[Card], bool]:
 
 def _card(project: Any, pictures: list[str]) -> Card:
     role = str(Role(project.my_role).label) if project.my_role else ""
-    return Card(project, role, min(project.images, CAP), project.images > CAP, project.unseeable, pictures)
+    images = min(project.images, CAP)
+    return Card(project, role, images, project.images > CAP, project.unseeable, project.waiting, pictures)
 
 
 def _strips(projects: Sequence[Project]) -> dict[int, list[str]]:

@@ -45,6 +45,9 @@ def test_nothing_serious_is_in_the_way(open_as, street, width, scheme):
     ):  # fmt: skip
         page.goto(f"{base}/admin/work/{street.pk}/{name}")
         found[name] = faults(page)
+    ImageAsset.objects.filter(pk=image.pk).update(uri="", thumbnail_uri="")
+    page.goto(f"{base}/admin/assets/imageasset/")
+    found["list of images"] = faults(page)
     assert {name: lines for name, lines in found.items() if lines} == {}
 
 

@@ -52,6 +52,15 @@ def test_exports_tell_how_far_people_are_and_what_waits(by_curator, work, send):
     assert work(f"exports/{job.pk}/differences") in page.content.decode()
 
 
+def test_home_tells_of_differences_that_wait(by_curator, work, send):
+    send()
+    home = by_curator.get("/admin/")
+    assert [card.waiting for card in home.context["waiting"]] == [2]
+    assert f'href="{work("cvat")}">2 differences wait for a decision.' in home.content.decode()
+    CvatDifference.objects.update(decision=CvatDifference.Decision.OURS)
+    assert "wait for a decision" not in by_curator.get("/admin/").content.decode()
+
+
 def test_an_export_tells_what_is_in_cvat_what_was_left_out_and_what_deleting_takes(project, work, send):
     job = send()
     CvatTask.objects.filter(job=job).update(images=455, size=2)

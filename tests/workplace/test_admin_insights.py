@@ -30,6 +30,13 @@ def cards(answer) -> dict:
     return {card["name"]: card for _, _, group in answer.context_data["groups"] for card in group}
 
 
+def test_charts_of_no_images_say_how_to_begin(by_curator, project, work):
+    page = by_curator.get(work("insights")).content.decode()
+    assert "No images yet" in page
+    assert f'href="{work("imports")}">Import</a></p>' in page
+    assert 'id="charts"' not in page
+
+
 def test_every_metric_has_a_chart(by_curator, images, work):
     answer = by_curator.get(work("insights/charts"))
     assert cards(answer).keys() == METRICS.keys()
