@@ -9,7 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.core.cache import cache
 from django.db import transaction
-from django.db.models import Max
+from django.db.models import Min
 from django.urls import reverse
 from django.utils import timezone
 
@@ -21,9 +21,9 @@ from exports.cvat.client import Client
 from exports.cvat.errors import CvatError
 from exports.cvat.webhooks import EVENTS, Event, parse_event, verify_signature
 from exports.models.connections import CvatProject
-from exports.models.cvat import CvatTask
+from exports.models.cvat import CvatJob, CvatTask
 from exports.models.jobs import ExportJob
-from exports.pulling import reading, services
+from exports.pulling import services
 from exports.pulling.models import CvatPull
 from projects import audit, policies
 from projects.models import Project, Role
@@ -64,32 +64,33 @@ def _due() -> Any:
 
 
 def _look(row: CvatProject) -> int:
-    """One question for all tasks of a project: which jobs were saved since the latest date that was read?"""
+    """One question for all tasks of a project: which jobs were saved since what was read of each?"""
     tasks = {task.cvat_id: task for task in CvatTask.objects.in_cvat().filter(cvat_project=row).select_related("job")}
     with connecting.client_of(row.project) as client:
         account = client.transport.account
         if (row.server, row.organization) != (account.web_url, account.organization or ""):
             raise ServiceError("the project is connected to another CVAT now")
         changed = client.jobs_changed(_mark(row), project_id=row.cvat_id)
+    read = dict(CvatJob.objects.filter(task__in=tasks.values()).values_list("cvat_id", "pulled_date"))
     news: dict[int, ExportJob] = {}
-    by_task: dict[int, list[Any]] = {}
     for job in changed:
-        if job.type in ("", "annotation"):
-            by_task.setdefault(job.task_id, []).append(job)
-    for cvat_id, jobs_ in by_task.items():
-        task = tasks.get(cvat_id)
-        if task is not None and reading.has_news(task, jobs_):
+        task = tasks.get(job.task_id)
+        if task is not None and job.type in ("", "annotation") and read.get(job.id, "") != job.updated_date[:40]:
             news[task.job_id] = task.job
     CvatTask.objects.filter(pk__in=[task.pk for task in tasks.values()]).update(checked_at=timezone.now())
     return sum(services.start_automatic(job, CvatPull.Trigger.BEAT) is not None for job in news.values())
 
 
 def _mark(row: CvatProject) -> str:
-    """The latest of CVAT's own dates that was ever read, a little earlier; "" before any."""
-    latest = CvatTask.objects.filter(cvat_project=row).aggregate(latest=Max("updated_date"))["latest"] or ""
+    """The date up to which every job was read, in CVAT's own time, a little earlier; "" if one never was.
+
+    Not the latest of all: a job whose reading failed, or waited while another export was read, would be passed over.
+    """
+    tasks = CvatTask.objects.in_cvat().filter(cvat_project=row)
+    read = CvatJob.objects.filter(task__in=tasks).aggregate(read=Min("pulled_date"))["read"] or ""
     for form in (DATES, SHORT_DATES):
         try:
-            moment = datetime.strptime(latest, form).replace(tzinfo=UTC) - LATE
+            moment = datetime.strptime(read, form).replace(tzinfo=UTC) - LATE
         except ValueError:
             continue
         return moment.strftime(DATES)

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from exports.cvat.webhooks import SIGNATURE_HEADER, sign
 from exports.models import CvatProject, CvatPull, CvatTask
+from exports.models.cvat import CvatJob
 from exports.pulling import services, watching
 from exports.tasks import look_at_cvat, pull_from_cvat
 from projects.models import AuditLog, Task
@@ -83,6 +84,27 @@ def test_late_commit_with_an_earlier_date_is_found(sent, cvat, owner, desk):
     assert look_at_cvat() == 1
 
 
+def test_save_that_no_reading_has_read_is_found_after_later_ones_of_other_tasks(sent, cvat, owner, desk):
+    """A reading failed, or the server was down: what another task was saved with since does not hide it."""
+    pull(owner, sent)
+    first, other = desk.tasks
+    unread, later = first.jobs.get(), other.jobs.get()
+    with cvat.state.lock:
+        cvat.state.job(unread.cvat_id).record["updated_date"] = "2099-01-01T09:00:00.000137Z"
+        cvat.state.job(later.cvat_id).record["updated_date"] = "2099-01-01T11:00:00.000137Z"
+    # The other task was read with its save, an hour and more after the one of the first.
+    CvatJob.objects.filter(pk=later.pk).update(
+        updated_date="2099-01-01T11:00:00.000137Z", pulled_date="2099-01-01T11:00:00.000137Z"
+    )
+    CvatTask.objects.filter(pk=other.pk).update(updated_date="2099-01-01T11:00:00.000137Z")
+    grow_old()
+    assert look_at_cvat() == 1
+    do(*waiting())
+    assert first.jobs.get().pulled_date == "2099-01-01T09:00:00.000137Z"
+    grow_old()
+    assert look_at_cvat() == 0
+
+
 def test_cvat_that_is_away_holds_nobody_up(sent, cvat, owner, caplog):
     pull(owner, sent)
     grow_old()
@@ -112,7 +134,7 @@ def test_completed_tasks_are_asked_about_less_often(sent, owner):
 )
 def test_mark_is_a_date_of_cvat_a_little_earlier(sent, latest, mark):
     """Never a date of our clock; and to the microsecond, else old changes are found again and again."""
-    CvatTask.objects.update(updated_date=latest)
+    CvatJob.objects.update(pulled_date=latest)
     assert watching._mark(CvatProject.objects.get()) == mark
 
 
