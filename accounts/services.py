@@ -43,11 +43,7 @@ def login(*, email: str, password: str, request: HttpRequest, code: str = "") ->
         if not isinstance(user, User):
             raise Unauthorized(WRONG_CREDENTIALS)
         second_factor.admit(user, code)
-    if second_factor.must_set_up(user):
-        raise Forbidden(
-            "Staff need a second factor here. Log in to the admin, where you are led to set it up.",
-            detail={"secondFactor": "demanded"},
-        )
+    _check_second_factor(user)
     with transaction.atomic():
         # As the admin's login does: sets last_login and leaves an audit line (accounts.apps).
         user_logged_in.send(sender=User, request=request, user=user)
@@ -75,8 +71,19 @@ def trying(request: HttpRequest, email: str) -> Iterator[None]:
 
 
 def refresh(*, refresh: str) -> Pair:
-    """Trade a refresh token for a new pair, once. Raises Unauthorized."""
-    return tokens.rotate(refresh)
+    """Trade a refresh token for a new pair, once. Raises Unauthorized; Forbidden as for a log-in.
+
+    A second factor may be demanded since the session was opened, or its holder become staff.
+    """
+    return tokens.rotate(refresh, admit=_check_second_factor)
+
+
+def _check_second_factor(user: User) -> None:
+    if second_factor.must_set_up(user):
+        raise Forbidden(
+            "Staff need a second factor here. Log in to the admin, where you are led to set it up.",
+            detail={"secondFactor": "demanded"},
+        )
 
 
 @transaction.atomic

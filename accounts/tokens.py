@@ -5,6 +5,7 @@ is the user's `token_version` at that time: raising that ends all of the user's 
 """
 
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from django.db import transaction
@@ -48,16 +49,17 @@ def issue(user: User, *, session: uuid.UUID | None = None) -> Pair:
 
 
 @transaction.atomic
-def rotate(refresh: str) -> Pair:
+def rotate(refresh: str, admit: Callable[[User], None] = lambda user: None) -> Pair:
     """Trade a refresh token for a new pair; it can be traded once, also by clients that try at the same time.
 
-    Raises Unauthorized.
+    Raises Unauthorized, and what `admit` raises about its holder.
     """
     token = read_refresh(refresh)
     _spend(token)
     user = holder(token)
     if user is None:
         raise Unauthorized(NOT_VALID)
+    admit(user)
     return issue(user, session=session_of(token))
 
 

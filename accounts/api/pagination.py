@@ -140,9 +140,9 @@ class KeysetPagination(BasePagination):
         if not given:
             return self.page_size
         try:
-            size = float(given)  # 1e9 is a number too
-            if size >= 1 and size == size // 1:
-                return int(min(size, self.max_page_size))
+            size = min(float(given), self.max_page_size)  # 1e9 is a number too
+            if size >= 1 and size == int(size):
+                return int(size)
         except ValueError:
             pass
         text = f"page_size is {given[:40]!r}; it must be a whole number from 1 to {self.max_page_size}."

@@ -165,7 +165,7 @@ def test_the_page_size_is_capped(db, asked, got):
     assert paginator._size(Request(RequestFactory().get("/", {"page_size": asked}))) == got
 
 
-@pytest.mark.parametrize("asked", ["0", "-5", "abc", "nan", "-inf", "0x10", "1;2", "9" * 400 + "x"])
+@pytest.mark.parametrize("asked", ["0", "-5", "1.5", "abc", "nan", "-inf", "0x10", "1;2", "9" * 400 + "x"])
 def test_a_page_size_that_is_none_is_refused(db, asked):
     with pytest.raises(ServiceError) as refusal:
         page(Task.objects.all(), "/list?" + f"page_size={asked}")

@@ -195,6 +195,13 @@ def test_a_second_one_is_not_put_in_its_place(user, phone, browser):
 # --- Demanded ---------------------------------------------------------------------------------------------------------
 
 
+def test_a_session_from_before_it_was_demanded_is_not_prolonged(user, settings, as_nobody):
+    opened = log_in(as_nobody).json()
+    settings.STAFF_SECOND_FACTOR = "required"
+    refused = as_nobody.post("/api/v1/auth/refresh", {"refresh": opened["refresh"]})
+    assert (refused.status_code, refused.json()["detail"]) == (403, {"secondFactor": "demanded"})
+
+
 def test_staff_see_nothing_else_until_they_have_one(user, browser, settings, as_nobody):
     settings.STAFF_SECOND_FACTOR = "required"
     for address in ("/admin/", "/admin/projects/project/", "/admin/password_change/", "/admin/work/1/images"):
