@@ -97,7 +97,7 @@ class _Merger:
     def __init__(
         self,
         cursor: Any,
-        keys: dict[str, int],
+        keys: dict[str, Any],
         split_name: str,
         report: Reporter,
         alone: bool,
