@@ -47,7 +47,7 @@ def insights(request: HttpRequest, project: Project) -> HttpResponseBase:
         "a": texts[0],
         "b": texts[-1],
         "compared": compared,
-        "empty": not (compared or texts[0] or views or ImageAsset.objects.filter(project=project).exists()),
+        "empty": not (compared or texts[0] or ImageAsset.objects.filter(project=project).exists()),
         "pairs": _pairs(project) if compared else [],
         "views": views,
         "charts": reverse("workplace:insight-charts", args=[project.pk]) + _address(request, compared=compared),
