@@ -11,6 +11,7 @@ from django.conf import settings
 
 STOP_SECONDS = 12  # how long a process may take to finish what it is doing
 YOUNG_SECONDS = 15  # a process that ends within these could not start: its port is taken, or its settings are wrong
+MOST_FALLS = 5  # one after the other, of a process that did start once
 # Listens on all addresses, of which this one is always there.
 ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - read, not bound
 QUEUES = "imports,thumbnails,insights,exports,sweeps"
@@ -49,6 +50,8 @@ class Part:
         self.command = command
         self.log = log
         self.env = env
+        self.stood = False  # whether it ever ran for a while
+        self.falls = 0  # in a row, each soon after its start
         self.start()
 
     def start(self) -> None:
@@ -60,16 +63,20 @@ class Part:
             )
 
     def runs(self) -> bool:
-        """Whether it does, or does again; False if it ended right after its start, and so would the next."""
+        """Whether it does, or does again; False if it could not start, or falls again and again."""
         code = self.process.poll()
+        is_old = time.monotonic() - self.started >= YOUNG_SECONDS
+        if is_old:
+            self.stood, self.falls = True, 0
         if code is None:
             return True
-        lived = time.monotonic() - self.started
         end = f"{self.name} ended with code {code}; see {self.log}"
-        if lived < YOUNG_SECONDS:
+        self.falls += not is_old
+        if not self.stood or self.falls > MOST_FALLS:
             print(end, file=sys.stderr)
             return False
         print(f"{end}. It is started again.", file=sys.stderr, flush=True)
+        time.sleep(self.falls)
         self.start()
         return True
 

@@ -35,15 +35,19 @@ def part(tmp_path: Path) -> Iterator[serving.Part]:
     part.process.wait()
 
 
+def kill(part: serving.Part) -> int:
+    pid = part.process.pid
+    part.process.kill()
+    part.process.wait()
+    return pid
+
+
 def test_a_process_that_was_killed_is_started_again(
     part: serving.Part, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    first = part.process.pid
     assert part.runs()
-    assert part.process.pid == first
     monkeypatch.setattr(serving, "YOUNG_SECONDS", 0)
-    part.process.kill()
-    part.process.wait()
+    first = kill(part)
     assert part.runs()
     assert part.process.pid != first
     assert part.process.poll() is None
@@ -51,7 +55,18 @@ def test_a_process_that_was_killed_is_started_again(
 
 
 def test_one_that_ends_at_once_is_not_started_for_ever(part: serving.Part, capsys: pytest.CaptureFixture[str]) -> None:
-    part.process.kill()
-    part.process.wait()
+    kill(part)
     assert not part.runs()
     assert "worker.log" in capsys.readouterr().err
+
+
+def test_one_that_stood_may_fall_a_few_times_in_a_row(part: serving.Part, monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr(serving.time, "sleep", slept.append)
+    part.stood = True
+    for _ in range(serving.MOST_FALLS):
+        kill(part)
+        assert part.runs()
+    kill(part)
+    assert not part.runs()
+    assert slept == [1, 2, 3, 4, 5]
