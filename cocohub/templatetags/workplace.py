@@ -35,6 +35,17 @@ PHASES = {
     "waiting": _("waiting"),
 }
 
+# CVAT's own, of its tasks and jobs.
+STAGES = {
+    "annotation": _("annotating"),
+    "validation": _("validation"),
+    "acceptance": _("acceptance"),
+    "new": _("not begun"),
+    "in progress": _("in progress"),
+    "rejected": _("sent back"),
+    "completed": _("completed"),
+}
+
 
 @register.filter
 def in_words(text: object) -> str:
@@ -58,3 +69,9 @@ def action_name(action: object) -> str:
 def phase_name(phase: object) -> str:
     """What a task is at."""
     return str(PHASES.get(str(phase), phase))
+
+
+@register.filter
+def stage_name(stage: object) -> str:
+    """How far people are in CVAT: a stage or a state, "" where it is not known."""
+    return str(STAGES.get(str(stage or ""), stage or ""))

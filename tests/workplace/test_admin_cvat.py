@@ -126,3 +126,12 @@ def test_what_is_selected_goes_to_the_form_of_exports(project, images, work):
     assert page.context["number"] == 1
     assert 'value="cvat" checked' in page.content.decode()
     assert "send-cvat" in client.get(work("images")).content.decode()
+
+
+@pytest.mark.parametrize(("language", "words"), [("en", ("validation", "sent back")), ("ko", ("검증", "반려됨"))])
+def test_how_far_people_are_in_cvat_is_told_in_the_pages_language(project, work, send, language, words):
+    job = send()
+    CvatTask.objects.update(stage="validation", state="rejected")
+    manager = browser_of(staff(project, Role.MANAGER))
+    page = manager.get(work(f"exports/{job.pk}"), headers={"Accept-Language": language}).content.decode()
+    assert [f"<td>{word}</td>" in page for word in words] == [True, True]
