@@ -13,6 +13,7 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import URLPattern, path
 from django.utils.html import format_html
+from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from unfold.widgets import UnfoldAdminEmailInputWidget
@@ -90,7 +91,7 @@ class ProjectAdmin(ProjectScopedAdmin):
 class NewMemberForm(forms.ModelForm):
     """Who is to join: by email, so that no list of users is shown."""
 
-    email = forms.EmailField(label=_("email"), max_length=254, widget=UnfoldAdminEmailInputWidget)
+    email = forms.EmailField(label=capfirst(_("email")), max_length=254, widget=UnfoldAdminEmailInputWidget)
 
     class Meta:
         model = Membership
