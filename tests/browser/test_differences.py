@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from playwright.sync_api import expect
 
+from assets.models import ImageAsset
 from exports import connecting
 from exports.models import CvatDifference, ExportJob
 from exports.pulling import reading
@@ -66,6 +67,7 @@ def test_differences_are_drawn_and_decided(edited, curator, open_as, width):
     assert box["width"] > 50
     loaded = picture.evaluate("image => fetch(image.href.baseVal).then(answer => answer.headers.get('content-type'))")
     assert loaded.startswith("image/")
+    assert picture.evaluate("image => getComputedStyle(image).imageOrientation") == "none"
     stroke = cards.first.locator(".cc-diff-after path, .cc-diff-before path").first
     assert stroke.evaluate("path => getComputedStyle(path).stroke") in ("rgb(48, 164, 108)", "rgb(229, 72, 77)")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
@@ -76,3 +78,10 @@ def test_differences_are_drawn_and_decided(edited, curator, open_as, width):
     expect(page.locator(f"#{number}")).to_have_count(0)
     page.get_by_role("link", name=re.compile("^taken over 1")).click()
     expect(page.locator(f"#{number}")).to_be_visible()
+
+
+def test_a_picture_whose_record_has_the_turned_size_is_shown_turned(edited, curator, open_as):
+    ImageAsset.objects.filter(project=edited.project).update(issues=["size_turned"])
+    page = open_as(curator, f"/admin/work/{edited.project_id}/exports/{edited.pk}/differences")
+    picture = page.locator(".cc-diff image").first
+    assert picture.evaluate("image => getComputedStyle(image).imageOrientation") == "from-image"
