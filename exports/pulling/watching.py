@@ -114,12 +114,16 @@ def hear(cvat_project: int, raw_body: bytes, signature: str | None) -> bool:
         event = parse_event(raw_body)
     except ValueError as error:
         raise ServiceError(str(error)) from error
-    digest = hashlib.sha256(raw_body).hexdigest()
-    if not cache.add(f"cvat-delivery:{row.pk}:{digest}", 1, REMEMBERED.total_seconds()):
+    known = f"cvat-delivery:{row.pk}:{hashlib.sha256(raw_body).hexdigest()}"
+    if not cache.add(known, 1, REMEMBERED.total_seconds()):
         return False
-    task = _task_of(row, event)
-    # What it says of the change is not looked at: deliveries come late and out of order. The reading finds out.
-    return task is not None and services.start_automatic(task.job, CvatPull.Trigger.WEBHOOK, SETTLE) is not None
+    try:
+        task = _task_of(row, event)
+        # What it says of the change is not looked at: deliveries come late and out of order. The reading finds out.
+        return task is not None and services.start_automatic(task.job, CvatPull.Trigger.WEBHOOK, SETTLE) is not None
+    except Exception:
+        cache.delete(known)  # nothing came of it: sent again, it is news
+        raise
 
 
 def _task_of(row: CvatProject, event: Event) -> CvatTask | None:

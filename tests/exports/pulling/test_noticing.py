@@ -6,7 +6,7 @@ from datetime import timedelta
 from urllib.parse import urlsplit
 
 import pytest
-from django.db import connections
+from django.db import OperationalError, connections
 from django.utils import timezone
 
 from exports.cvat.webhooks import SIGNATURE_HEADER, sign
@@ -226,6 +226,18 @@ def test_same_delivery_again_does_nothing(listening, api, desk, owner, sent):
     do(waiting()[0])
     assert deliver(api, listening, body).status_code == 204
     assert waiting() == []
+
+
+def test_a_delivery_of_which_nothing_came_is_news_when_it_is_sent_again(listening, api, desk, monkeypatch):
+    def fails(*args):
+        raise OperationalError("the connection is lost")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(services, "start_automatic", fails)
+        assert deliver(api, listening, event_of(desk.tasks[0])).status_code == 503
+    assert not CvatPull.objects.exists()
+    assert deliver(api, listening, event_of(desk.tasks[0])).status_code == 202
+    assert CvatPull.objects.count() == 1
 
 
 def test_delivery_while_a_reading_runs_is_another_reading(listening, api, desk, owner, sent):
