@@ -166,7 +166,7 @@ def clashes(
         return []
     names = dict(Split.objects.filter(pk__in={split for split, _ in where}).values_list("pk", "name"))
     return [
-        Clash(names.get(split, ""), str(Kind(kind).label), other.pk, other.coco_id, other.name)
+        Clash(names.get(split, ""), Kind(kind).slug, other.pk, other.coco_id, other.name)
         for split, kind in where
         for other in found
         if _is_in(other, split, kind)

@@ -29,12 +29,20 @@ class OfProjectQuerySet(AlternativesQuerySet[Any]):
         return self.order_by("-id")
 
 
+KINDS = ("objects", "captions", "panoptic")
+
+
 class Kind(models.IntegerChoices):
     """COCO's families of annotations. Their ids are counted apart: a caption and a box may share one."""
 
     OBJECT = 0, _("objects")  # instances, person_keypoints, stuff, densepose: one id, one object
     CAPTION = 1, _("captions")
     PANOPTIC = 2, _("panoptic")
+
+    @property
+    def slug(self) -> str:
+        """The name used by the API and the commands, whatever the reader's language."""
+        return KINDS[self]
 
 
 class Category(models.Model):

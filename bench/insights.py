@@ -5,7 +5,7 @@ all sizes. The bare aggregate of a metric is the least that gives its counts: on
 JSON. Both are run in turns, and the best of each are compared: other work on the machine only adds. The refresh is what
 the worker does: pass by pass, two of them at a time.
 
-    COCOHUB_HOME=/tmp/bench python -m bench.insights [--images 20000] [--rounds 3] [--keep]
+    COCOHUB_HOME=var/bench python -m bench.insights [--images 20000] [--rounds 3] [--keep]
 """
 
 import argparse

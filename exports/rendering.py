@@ -16,7 +16,7 @@ from django.db import connection, transaction
 from django.db.models import QuerySet
 
 from accounts.errors import Conflict, ServiceError
-from annotations.models import Annotation, Category, CocoDocument, DocumentCategory, Kind
+from annotations.models import KINDS, Annotation, Category, CocoDocument, DocumentCategory, Kind
 from assets.models import ImageAsset
 from projects.models import Project
 
@@ -364,12 +364,11 @@ def choose_kind(selection: Selection, wanted: str) -> tuple[Kind, list[str]]:
     """
     kinds = selection.kinds()
     if wanted:
-        words = {"objects": Kind.OBJECT, "captions": Kind.CAPTION, "panoptic": Kind.PANOPTIC}
-        if wanted not in words:
-            raise ServiceError(f"{wanted!r} is no kind of annotations; expected {', '.join(words)}.")
-        return words[wanted], []
+        if wanted not in KINDS:
+            raise ServiceError(f"{wanted!r} is no kind of annotations; expected {', '.join(KINDS)}.")
+        return Kind(KINDS.index(wanted)), []
     left = [
-        f"{Kind(kind).label} are left out: a COCO file holds one kind. Export them by themselves, or as a zip."
+        f"{Kind(kind).slug} are left out: a COCO file holds one kind. Export them by themselves, or as a zip."
         for kind in kinds[1:]
     ]
     return kinds[0], left

@@ -12,7 +12,7 @@ from django.db import transaction
 from accounts.errors import NotFound, ServiceError
 from accounts.models import User
 from annotations import query
-from annotations.models import Annotation
+from annotations.models import KINDS, Annotation
 from assets import storage
 from assets.models import ImageAsset, Split
 from exports.models import ExportJob
@@ -96,7 +96,7 @@ def start_export(*, user: User, project: Project, wanted: Wanted) -> ExportJob:
 
 def choose_kind_name(kind: str) -> None:
     """Raise ServiceError for a word that is no kind of annotations."""
-    if kind not in ("objects", "captions", "panoptic"):
+    if kind not in KINDS:
         raise ServiceError(
             f"{kind!r} is no kind of annotations.",
             fields={"kind": [f"Expected objects, captions or panoptic, found {kind!r}."]},

@@ -16,6 +16,7 @@ import redis
 from celery import Celery
 from django.conf import settings as django_settings
 from django.db import connection
+from django.utils import translation
 from rest_framework.test import APIClient
 
 from accounts import throttling, tokens
@@ -32,6 +33,7 @@ QUEUES = "imports,thumbnails,insights,exports,sweeps"
 @pytest.fixture(autouse=True)
 def surroundings(settings, tmp_path):
     """Every test has a cache and a storage of its own, and hashes passwords quickly."""
+    translation.deactivate()  # the test client leaves a thread in the language of its last request
     settings.CACHES = {
         name: {**cache, "KEY_PREFIX": uuid.uuid4().hex, **({"LOCATION": uuid.uuid4().hex} if name == "memory" else {})}
         for name, cache in settings.CACHES.items()

@@ -5,6 +5,7 @@ from typing import Any
 from rest_framework import serializers
 
 from annotations import categories
+from annotations.models import KINDS
 
 ID: dict[str, Any] = {"min_value": 1, "max_value": 2**63 - 1}
 BOX_HELP = "[x, y, width, height] in pixels."
@@ -117,7 +118,7 @@ class ClashSerializer(serializers.Serializer):
     """A document in which another category has the same id or name."""
 
     split = serializers.CharField()
-    kind = serializers.CharField()
+    kind = serializers.ChoiceField(choices=KINDS)
     category = serializers.IntegerField()
     coco_id = serializers.IntegerField()
     name = serializers.CharField()

@@ -5,7 +5,7 @@ from rest_framework import serializers
 from rest_framework.reverse import reverse
 
 from annotations.api.lists import Trimmed
-from annotations.models import Annotation, Category, ImportJob
+from annotations.models import KINDS, Annotation, Category, ImportJob
 from assets import services as asset_services
 from assets import storage
 from assets.models import ImageAsset
@@ -149,10 +149,10 @@ class AnnotationSerializer(Trimmed):
         """A number, or the text that the file had."""
         return annotation.coco_id if not annotation.coco_key else annotation.coco_key
 
-    @extend_schema_field({"type": "string", "enum": ["objects", "captions", "panoptic"]})
+    @extend_schema_field({"type": "string", "enum": list(KINDS)})
     def get_kind(self, annotation: Annotation) -> str:
         """Which family it is of."""
-        return ("objects", "captions", "panoptic")[annotation.kind]
+        return KINDS[annotation.kind]
 
 
 class ImportJobSerializer(serializers.ModelSerializer[ImportJob]):

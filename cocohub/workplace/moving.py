@@ -34,7 +34,6 @@ LISTED = 25  # jobs
 NAME_LENGTH = 100
 OF_PREDICTIONS = ("annotations_added", "annotations_removed", "annotations_unchanged")  # told of nothing else
 ACTIONS = ("quarantined", "repaired", "kept")
-KINDS = ("objects", "captions", "panoptic")
 
 
 @in_project()

@@ -4,6 +4,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.reverse import reverse
 
+from annotations.models import KINDS
 from assets import storage
 from exports.models import ExportJob
 from projects.api.serializers import TaskSerializer
@@ -68,7 +69,7 @@ class StartExportSerializer(serializers.Serializer):
     q = serializers.CharField(required=False, allow_blank=True, default="", help_text="Which images; empty: all.")
     split = serializers.CharField(required=False, allow_blank=True, default="", max_length=100)
     kind = serializers.ChoiceField(
-        choices=["objects", "captions", "panoptic"],
+        choices=KINDS,
         required=False,
         default="",
         help_text="Of annotations, for a single file.",

@@ -130,12 +130,15 @@ def rows_of_images(street, number):
 
 
 def load_all(page):
-    """Press the button until there are no more images."""
-    for _ in range(20):
-        if not page.locator("#more").is_visible():
-            return
-        with page.expect_response("**/images/more?*"):
-            page.locator("#more").click()
+    """Press the button until there are no more images; those in sight come by themselves, so it may be gone by then."""
+    page.wait_for_function("() => { const more = document.getElementById('more'); more.click(); return more.hidden; }")
+
+
+def scattered(street) -> list[int]:
+    """Ids of 210 images tagged `night`, with another between every two of them."""
+    chosen = rows_of_images(street, 420)[::2]
+    ImageAsset.objects.filter(pk__in=chosen).update(tags=["night"])
+    return chosen
 
 
 def exported_ids(street, page):
@@ -160,21 +163,19 @@ def test_hundreds_that_follow_each_other_are_exported(open_as, street, monkeypat
 
 def test_scattered_ones_are_exported_by_the_query_that_found_them(open_as, street, monkeypatch):
     monkeypatch.setattr("cocohub.workplace.paging.PAGE", 300)
-    added = rows_of_images(street, 420)
-    ImageAsset.objects.filter(pk__in=added[::2]).update(tags=["night"])
+    chosen = scattered(street)
     page = open_as(staff(street, Role.MANAGER), f"/admin/work/{street.pk}/images?q=tag:night&sort=-id")
     page.locator("#select-loaded").click()
     for place in (3, 180):
         page.locator(".cc-tile").nth(place).click()
     left = {int(page.locator(".cc-tile").nth(place).get_attribute("data-id")) for place in (3, 180)}
     page.locator("#export-chosen").click()
-    assert exported_ids(street, page) == set(added[::2]) - left
+    assert exported_ids(street, page) == set(chosen) - left
 
 
 def test_too_scattered_ones_are_refused_with_a_way_out(open_as, street, monkeypatch):
     monkeypatch.setattr("cocohub.workplace.paging.PAGE", 500)
-    added = rows_of_images(street, 420)
-    ImageAsset.objects.filter(pk__in=added[::2]).update(tags=["night"])
+    scattered(street)
     page = open_as(staff(street, Role.MANAGER), f"/admin/work/{street.pk}/images?q=tag:night&sort=file")
     page.locator("#select-loaded").click()
     page.locator("#export-chosen").click()

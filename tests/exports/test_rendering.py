@@ -5,6 +5,7 @@ import json
 
 import pytest
 from django.db import connection
+from django.utils import translation
 from hypothesis import HealthCheck, given, settings
 
 from accounts.errors import Conflict, ServiceError
@@ -326,10 +327,18 @@ def test_kind_that_is_there_is_chosen_and_the_others_are_told(project):
     kind, notes = choose_kind(selection, "")
 
     assert (kind, len(notes)) == (Kind.OBJECT, 1)
-    assert "captions" in notes[0]
+    assert notes == ["captions are left out: a COCO file holds one kind. Export them by themselves, or as a zip."]
     assert choose_kind(selection, "captions") == (Kind.CAPTION, [])
     with pytest.raises(ServiceError, match="'boxes' is no kind"):
         choose_kind(selection, "boxes")
+
+
+def test_kinds_are_named_alike_in_every_language(project):
+    captions = {**good(), "annotations": [{"id": 1, "image_id": 1, "caption": "a cat"}]}
+    import_document(project, good(), captions)
+    with translation.override("ko"):
+        _, notes = choose_kind(Selection(project, ImageAsset.objects.filter(project=project)), "")
+        assert notes[0].startswith("captions are left out")
 
 
 def test_document_rows_of_a_project_are_its_own(project, owner):

@@ -10,6 +10,7 @@ from typing import IO, Any
 from django.core.management.base import CommandParser
 
 from accounts.errors import ServiceError
+from annotations.models import KINDS
 from exports import services
 from exports.packing import FolderAdder, ZipAdder, write_package
 from exports.rendering import Progress, Rendered, Selection, choose_kind, write_document
@@ -33,9 +34,7 @@ class Command(ServiceCommand):
         parser.add_argument("--out", required=True, type=Path, metavar="FILE", help=".json, .zip or a folder")
         parser.add_argument("--q", default="", metavar="QUERY", help="which images; all of them by default")
         parser.add_argument("--split", default="", metavar="S", help="only this split")
-        parser.add_argument(
-            "--kind", default="", choices=["", "objects", "captions", "panoptic"], help="of annotations"
-        )
+        parser.add_argument("--kind", default="", choices=["", *KINDS], help="of annotations")
         parser.add_argument(
             "--source", action="append", default=[], metavar="NAME", help="predictions of this source too; * is all"
         )
