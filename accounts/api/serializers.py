@@ -5,6 +5,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from accounts.api.forms import Form, Spelt
 from accounts.models import PersonalToken, User
 
 # Hashing longer ones would only cost time.
@@ -40,7 +41,7 @@ class UserSerializer(serializers.ModelSerializer[User]):
         read_only_fields = ("id", "email", "is_active", "is_staff", "date_joined", "last_login")
 
 
-class MeSerializer(UserSerializer):
+class MeSerializer(Spelt, UserSerializer):
     """Oneself, with the roles one has; only the name can be changed."""
 
     roles = serializers.SerializerMethodField()
@@ -55,7 +56,7 @@ class MeSerializer(UserSerializer):
         return RoleSerializer(memberships, many=True).data
 
 
-class NewUserSerializer(serializers.Serializer):
+class NewUserSerializer(Form):
     """What makes a user."""
 
     email = serializers.EmailField(max_length=254)
@@ -64,7 +65,7 @@ class NewUserSerializer(serializers.Serializer):
     is_staff = serializers.BooleanField(required=False, help_text="May use the admin; curators need it there.")
 
 
-class LoginSerializer(serializers.Serializer):
+class LoginSerializer(Form):
     """Email and password."""
 
     email = serializers.CharField(max_length=254, write_only=True)
@@ -91,13 +92,13 @@ class LoginAnswerSerializer(PairSerializer):
     user = UserSerializer(read_only=True)
 
 
-class RefreshSerializer(serializers.Serializer):
+class RefreshSerializer(Form):
     """The refresh token to trade."""
 
     refresh = serializers.CharField(write_only=True)
 
 
-class LogoutSerializer(serializers.Serializer):
+class LogoutSerializer(Form):
     """Which sessions to end."""
 
     refresh = serializers.CharField(
@@ -122,7 +123,7 @@ class PersonalTokenSerializer(serializers.ModelSerializer[PersonalToken]):
         read_only_fields = fields
 
 
-class NewPersonalTokenSerializer(serializers.Serializer):
+class NewPersonalTokenSerializer(Form):
     """What makes a token."""
 
     name = serializers.CharField(max_length=100, help_text="So that you know it again; each of yours another.")
@@ -148,7 +149,7 @@ class MadePersonalTokenSerializer(PersonalTokenSerializer):
         read_only_fields = fields  # type: ignore[assignment]
 
 
-class PasswordSerializer(serializers.Serializer):
+class PasswordSerializer(Form):
     """The password one has and the one to have."""
 
     current_password = PasswordField()

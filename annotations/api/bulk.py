@@ -11,6 +11,7 @@ from rest_framework.response import Response
 from rest_framework.reverse import reverse
 from rest_framework.viewsets import GenericViewSet
 
+from accounts.api.forms import Form
 from annotations import batches, bulk
 from annotations.api.serializers import AssetEditSerializer, AssetSerializer
 from annotations.changes import MAX_IDS, Change, Selection
@@ -49,7 +50,7 @@ class StartBulkEditSerializer(AssetEditSerializer):
         return attrs
 
 
-class UndoSerializer(serializers.Serializer):
+class UndoSerializer(Form):
     """What to do about images that were changed since."""
 
     skip_changed = serializers.BooleanField(default=False, help_text="Leave them alone, rather than 409.")

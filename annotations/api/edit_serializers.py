@@ -4,6 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
+from accounts.api.forms import Form
 from annotations import categories
 from annotations.models import KINDS
 
@@ -11,7 +12,7 @@ ID: dict[str, Any] = {"min_value": 1, "max_value": 2**63 - 1}
 BOX_HELP = "[x, y, width, height] in pixels."
 
 
-class AnnotationFields(serializers.Serializer):
+class AnnotationFields(Form):
     """Fields of an annotation; null takes one out."""
 
     category = serializers.IntegerField(required=False, allow_null=True, help_text="Key of the category.", **ID)
@@ -52,7 +53,7 @@ class AnnotationEditSerializer(AnnotationFields):
     version = serializers.IntegerField(required=False, help_text="As read; 412 if it has changed since.")
 
 
-class RelabelSerializer(serializers.Serializer):
+class RelabelSerializer(Form):
     """Which objects are to be of which category."""
 
     q = serializers.CharField(allow_blank=True, trim_whitespace=False, help_text="Which annotations.")
@@ -79,7 +80,7 @@ class RelabellingSerializer(serializers.Serializer):
     bulk_edit = serializers.IntegerField(allow_null=True, help_text="By which it can be undone.")
 
 
-class CategoryFields(serializers.Serializer):
+class CategoryFields(Form):
     """Fields of a category."""
 
     name = serializers.CharField(required=False, max_length=categories.MAX_NAME, trim_whitespace=False)
@@ -100,7 +101,7 @@ class NewCategorySerializer(CategoryFields):
         return fields
 
 
-class MergeSerializer(serializers.Serializer):
+class MergeSerializer(Form):
     """Which categories are to become which one."""
 
     categories = serializers.ListField(child=serializers.IntegerField(**ID), max_length=1_000, help_text="They go.")

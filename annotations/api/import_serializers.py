@@ -5,6 +5,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
+from accounts.api.forms import Form
 from annotations.layouts import LEFT_OUT
 
 MAX_KEY = 1_000  # characters
@@ -17,7 +18,7 @@ def _split_name(value: str) -> str:
     return value.strip()
 
 
-class _Stored(serializers.Serializer):
+class _Stored(Form):
     """What is there already, instead of a file."""
 
     upload = serializers.UUIDField(required=False, allow_null=True, help_text="A finished upload in parts.")

@@ -4,6 +4,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.reverse import reverse
 
+from accounts.api.forms import Form
 from annotations.api.lists import Trimmed
 from annotations.models import KINDS, Annotation, Category, ImportJob
 from assets import services as asset_services
@@ -79,7 +80,7 @@ class AssetSerializer(Trimmed):
         return request.build_absolute_uri(link) if link and request else link
 
 
-class AssetEditSerializer(serializers.Serializer):
+class AssetEditSerializer(Form):
     """A change to an image; what is left out stays as it is."""
 
     tags = serializers.ListField(child=serializers.CharField(trim_whitespace=False), required=False)

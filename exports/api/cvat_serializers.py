@@ -6,6 +6,7 @@ from django.db.models import Count
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from accounts.api.forms import Form
 from exports.api.serializers import LINK, ExportJobSerializer
 from exports.models import CvatConnection, CvatImage, CvatJob, CvatTask, ExportJob
 from exports.sending.options import MAX_IMAGES, MAX_MEGABYTES, MAX_NAME, Options
@@ -19,7 +20,7 @@ REMARKS = {
 }
 
 
-class StartCvatExportSerializer(serializers.Serializer):
+class StartCvatExportSerializer(Form):
     """What to send, and how to cut it into tasks."""
 
     q = serializers.CharField(required=False, allow_blank=True, default="", help_text="Which images; empty: all.")
@@ -210,7 +211,7 @@ class CvatImageSerializer(serializers.ModelSerializer[CvatImage]):
         return image.link or None
 
 
-class CvatConnectionSerializer(serializers.Serializer[Any]):
+class CvatConnectionSerializer(Form):
     """How the project reaches CVAT. The token is written, and never read."""
 
     own = serializers.BooleanField(read_only=True, help_text="Whether these are the project's or the installation's.")

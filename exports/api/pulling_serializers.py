@@ -5,6 +5,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from accounts.api.forms import Form
 from exports.api.serializers import LINK
 from exports.pulling.models import CvatDifference, CvatPull, CvatRemark
 from exports.pulling.services import AT_ONCE, MAX_CHOSEN
@@ -35,7 +36,7 @@ class CvatPullSerializer(serializers.ModelSerializer[CvatPull]):
         read_only_fields = fields
 
 
-class StartPullSerializer(serializers.Serializer):
+class StartPullSerializer(Form):
     """How to pull."""
 
     policy = serializers.ChoiceField(
@@ -50,7 +51,7 @@ class StartPullSerializer(serializers.Serializer):
     )
 
 
-class ApplySerializer(serializers.Serializer):
+class ApplySerializer(Form):
     """Which differences to deal with, and how."""
 
     policy = serializers.ChoiceField(
@@ -62,7 +63,7 @@ class ApplySerializer(serializers.Serializer):
     )  # fmt: skip
 
 
-class DecideSerializer(serializers.Serializer):
+class DecideSerializer(Form):
     """What becomes of one or a few differences, now."""
 
     decision = serializers.ChoiceField(choices=[CvatDifference.Decision.THEIRS, CvatDifference.Decision.OURS])

@@ -4,6 +4,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.reverse import reverse
 
+from accounts.api.forms import Form
 from annotations.models import KINDS
 from assets import storage
 from exports.models import ExportJob
@@ -63,7 +64,7 @@ class ExportJobSerializer(serializers.ModelSerializer[ExportJob]):
         return reverse("task-log", args=[job.task_id], request=self.context.get("request"))
 
 
-class StartExportSerializer(serializers.Serializer):
+class StartExportSerializer(Form):
     """What to export."""
 
     q = serializers.CharField(required=False, allow_blank=True, default="", help_text="Which images; empty: all.")

@@ -6,6 +6,7 @@ from drf_spectacular.plumbing import resolve_type_hint
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from accounts.api.forms import Form, Spelt
 from insights.metrics import METRICS, Figures, Metric, schema
 from insights.models import InsightView
 from insights.predictions.figures import Evaluation
@@ -118,7 +119,7 @@ class DashboardSerializer(serializers.Serializer[Any]):
     metrics = ReadingSerializer(many=True)
 
 
-class InsightViewSerializer(serializers.ModelSerializer[InsightView]):
+class InsightViewSerializer(Spelt, serializers.ModelSerializer[InsightView]):
     """A saved view."""
 
     query = QueryField(required=False)
@@ -142,7 +143,7 @@ class InsightViewSerializer(serializers.ModelSerializer[InsightView]):
         validators: list[Any] = []
 
 
-class CopySerializer(serializers.Serializer[Any]):
+class CopySerializer(Form):
     """What the copy is called."""
 
     name = serializers.CharField(required=False, allow_blank=True, default="", max_length=200)

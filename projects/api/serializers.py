@@ -6,6 +6,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.reverse import reverse
 
+from accounts.api.forms import Form, Spelt
 from accounts.models import User
 from projects.models import AuditLog, Membership, Project, Role, Task
 
@@ -37,7 +38,7 @@ class RoleField(serializers.ChoiceField):
         return Role(value).slug
 
 
-class ProjectSerializer(serializers.ModelSerializer[Project]):
+class ProjectSerializer(Spelt, serializers.ModelSerializer[Project]):
     """A project; `role` is the caller's."""
 
     owner = PersonSerializer(read_only=True)
@@ -60,13 +61,13 @@ class ProjectSerializer(serializers.ModelSerializer[Project]):
         read_only_fields = ("id", "status", "revision", "created_at", "updated_at")
 
 
-class TransferSerializer(serializers.Serializer):
+class TransferSerializer(Form):
     """Who is to own the project."""
 
     email = serializers.EmailField(max_length=254)
 
 
-class MemberSerializer(serializers.ModelSerializer[Membership]):
+class MemberSerializer(Spelt, serializers.ModelSerializer[Membership]):
     """A member of a project; only the role can be changed."""
 
     user = PersonSerializer(read_only=True)
@@ -78,7 +79,7 @@ class MemberSerializer(serializers.ModelSerializer[Membership]):
         read_only_fields = ("id", "created_at")
 
 
-class NewMemberSerializer(serializers.Serializer):
+class NewMemberSerializer(Form):
     """Who is to join, as what."""
 
     email = serializers.EmailField(max_length=254)

@@ -40,9 +40,9 @@ def test_unknown_email_takes_as_long_as_a_wrong_password(user, as_nobody, settin
     user.save()
 
     def seconds(**given):
-        start = time.perf_counter()
+        start = time.process_time()  # of this process, whatever else the machine does
         log_in(as_nobody, **given)
-        return time.perf_counter() - start
+        return time.process_time() - start
 
     known, unknown = seconds(password="wrong"), seconds(email="nobody@example.com", password="wrong")
     assert 0.4 < unknown / known < 2.5

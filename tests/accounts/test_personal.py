@@ -206,13 +206,11 @@ def test_each_token_has_a_limit_of_its_own_and_the_answers_tell_of_it(curator, a
     monkeypatch.setitem(RATES, "token", "3/min")
     one, other = script(curator), script(curator)
     answers = [one.get(ME) for _ in range(4)]
-    if len({answer["RateLimit-Reset"] for answer in answers}) > 1 and answers[-1].status_code == 200:
-        pytest.skip("a minute began in between")
     assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
     assert [answer["RateLimit-Remaining"] for answer in answers] == ["2", "1", "0", "0"]
     assert {answer["RateLimit-Limit"] for answer in answers} == {"3"}
     assert answers[-1]["Retry-After"] == answers[-1]["RateLimit-Reset"]
-    assert 1 <= int(answers[-1]["Retry-After"]) <= 60
+    assert answers[-1]["Retry-After"] == "30"
     assert other.get(ME).status_code == as_curator.get(ME).status_code == 200
 
 

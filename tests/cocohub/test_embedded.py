@@ -119,11 +119,12 @@ def python_for(user: str) -> tuple[str, dict[str, str]]:
 
 class TestJoining:
     def test_first_call_starts_and_the_next_joins_within_a_blink(self, home):
+        begun = time.monotonic()
         first = embedded.start(home)
         started = pids(home, "postgres"), pids(home, "redis")
-        begun = time.monotonic()
+        taken = time.monotonic() - begun
         second = embedded.start(home)
-        assert time.monotonic() - begun < 0.5
+        assert time.monotonic() - begun < 1.5 * taken
         assert second == first
         assert (pids(home, "postgres"), pids(home, "redis")) == started
         assert [len(found) for found in started] == [1, 1]

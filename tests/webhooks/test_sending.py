@@ -157,28 +157,28 @@ def test_nobody_listening_is_told_plainly(webhook, receiver):
 
 def test_a_slow_receiver_is_not_waited_for_long(webhook, receiver, monkeypatch):
     monkeypatch.setattr(sending, "READ_SECONDS", 0.2)
-    receiver.delay = 1.0
+    receiver.delay = 4.0
     delivery = events.test_of(webhook)
 
     start = time.monotonic()
     sending.deliver(delivery.pk)
 
-    assert time.monotonic() - start < 0.9
+    assert time.monotonic() - start < 3.5
     delivery.refresh_from_db()
     assert delivery.error.startswith("No answer within")
 
 
 @pytest.mark.parametrize(
-    ("beginning", "outcome"),
+    ("beginning", "whole", "outcome"),
     [
-        (b"", (False, "waiting", "No whole answer within 1 seconds.")),
-        (b"HTTP/1.1 503 Busy\r\nX-Slow: ", (False, "waiting", "The receiver answered 503; expected 200 to 299.")),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n", (True, "delivered", "")),
+        (b"", 0.6, (False, "waiting", "No whole answer within 1 seconds.")),
+        (b"HTTP/1.1 503 Busy\r\nX-Slow: ", 2.0, (False, "waiting", "The receiver answered 503; expected 200 to 299.")),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n", 2.0, (True, "delivered", "")),
     ],
     ids=["the status", "a header", "the body"],
 )
-def test_a_receiver_that_answers_a_byte_at_a_time_is_cut_off(webhook, monkeypatch, beginning, outcome):
-    monkeypatch.setattr(sending, "WHOLE_SECONDS", 0.6)
+def test_a_receiver_that_answers_a_byte_at_a_time_is_cut_off(webhook, monkeypatch, beginning, whole, outcome):
+    monkeypatch.setattr(sending, "WHOLE_SECONDS", whole)
     with dripping(beginning) as port:
         Webhook.objects.filter(pk=webhook.pk).update(url=f"http://127.0.0.1:{port}/")
         webhook.refresh_from_db()
@@ -189,7 +189,7 @@ def test_a_receiver_that_answers_a_byte_at_a_time_is_cut_off(webhook, monkeypatc
         seconds = time.monotonic() - start
 
     delivery.refresh_from_db()
-    assert seconds < 3
+    assert seconds < 7  # of the ten that the bytes go on for
     assert (arrived, delivery.status, delivery.error) == outcome
 
 

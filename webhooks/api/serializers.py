@@ -4,6 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
+from accounts.api.forms import Form
 from webhooks.models import Delivery, Event, Webhook
 from webhooks.services import MAX_URL
 
@@ -17,7 +18,7 @@ class WebhookSerializer(serializers.ModelSerializer[Webhook]):
         read_only_fields = fields
 
 
-class NewWebhookSerializer(serializers.Serializer[Any]):
+class NewWebhookSerializer(Form):
     """What makes a webhook."""
 
     url = serializers.CharField(max_length=MAX_URL, help_text="http(s), at a host of WEBHOOK_ALLOWED_HOSTS.")
@@ -27,7 +28,7 @@ class NewWebhookSerializer(serializers.Serializer[Any]):
     active = serializers.BooleanField(default=True)
 
 
-class ChangedWebhookSerializer(serializers.Serializer[Any]):
+class ChangedWebhookSerializer(Form):
     """What can be changed of it."""
 
     url = serializers.CharField(max_length=MAX_URL, required=False)

@@ -45,7 +45,7 @@ def test_an_answer_that_comes_a_byte_at_a_time_is_given_up():
             pytest.raises(Unwell, match="took too long"),
         ):
             transport.call("GET", "/server/about", doing="ask")
-    assert time.monotonic() - start < 3
+    assert time.monotonic() - start < 7  # of the ten that the bytes go on for
 
 
 def test_read_is_given_up_after_its_attempts(double, client, pauses):
