@@ -21,6 +21,7 @@
 
   function fit() {
     const room = 16;
+    if (width && height) stage.style.setProperty("--picture", `${width} / ${height}`); // as tall as it needs on a phone
     scale = Math.min((stage.clientWidth - room) / width, (stage.clientHeight - room) / height, 4);
     x = (stage.clientWidth - width * scale) / 2;
     y = (stage.clientHeight - height * scale) / 2;
