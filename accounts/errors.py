@@ -38,6 +38,12 @@ class Conflict(ServiceError):
     status = HTTPStatus.CONFLICT
 
 
+class NotYet(Conflict):
+    """The same as Conflict, and it ends by itself; `retry_after` says in how many seconds to ask again."""
+
+    retry_after = 1
+
+
 class StaleEdit(ServiceError):
     """Somebody changed the record since it was read."""
 

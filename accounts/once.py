@@ -13,7 +13,7 @@ from http import HTTPStatus
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from accounts.errors import Conflict, ServiceError
+from accounts.errors import NotYet, ServiceError
 from accounts.models import IdempotentCall, User
 
 MAX_KEY = 100  # characters
@@ -58,7 +58,7 @@ class Turn:
 def begin(*, user: User, key: str, path: str, body: bytes) -> Turn | Answer:
     """The turn to do the work, or the answer that was given already. `body` is a digest.
 
-    Raises ServiceError for a key that will not do, AnotherBody where the key came with another body, and Conflict while
+    Raises ServiceError for a key that will not do, AnotherBody where the key came with another body, and NotYet while
     the first call with it is still being answered.
     """
     if len(key) > MAX_KEY or not (key.isascii() and key.isprintable()):
@@ -67,7 +67,7 @@ def begin(*, user: User, key: str, path: str, body: bytes) -> Turn | Answer:
     IdempotentCall.objects.bulk_create([mine], ignore_conflicts=True)
     row = IdempotentCall.objects.filter(user=user, key=key, path=mine.path).first()
     if row is None:  # released in between
-        raise Conflict("The first request with this Idempotency-Key has just failed. Send it again.")
+        raise NotYet("The first request with this Idempotency-Key has just failed. Send it again.")
     if row.holder == mine.holder:
         return Turn(row.pk, mine.holder)
     age = timezone.now() - row.started_at
@@ -94,5 +94,5 @@ def _take_over(row: IdempotentCall, mine: IdempotentCall) -> Turn:
     return Turn(row.pk, mine.holder)
 
 
-def _in_flight() -> Conflict:
-    return Conflict("The first request with this Idempotency-Key is still being answered. Ask again in a moment.")
+def _in_flight() -> NotYet:
+    return NotYet("The first request with this Idempotency-Key is still being answered. Ask again in a moment.")

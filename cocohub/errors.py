@@ -26,7 +26,7 @@ from rest_framework.views import set_rollback
 
 from accounts.api.rendering import dumps
 from accounts.context import request_id
-from accounts.errors import ServiceError, TooManyRequests, Unauthorized
+from accounts.errors import NotYet, ServiceError, TooManyRequests, Unauthorized
 from cocohub.headers import POLICY, fault_policy
 from projects import faults
 
@@ -130,7 +130,7 @@ def _text(detail: Any) -> str:
 
 
 def _service_headers(error: ServiceError) -> Mapping[str, str]:
-    if isinstance(error, TooManyRequests):
+    if isinstance(error, TooManyRequests | NotYet):
         return {"Retry-After": str(error.retry_after)}
     return CHALLENGE if isinstance(error, Unauthorized) else {}
 

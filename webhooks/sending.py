@@ -123,7 +123,8 @@ def _post(delivery: Delivery) -> tuple[int, str]:
 def _write_down(
     delivery: Delivery, *, arrived: bool, answered: int | None, answer: str, error: str, milliseconds: int
 ) -> None:
-    over = arrived or delivery.attempts > len(PAUSES) or not delivery.webhook.active
+    gone = answered == HTTPStatus.GONE
+    over = arrived or gone or delivery.attempts > len(PAUSES) or not delivery.webhook.active
     status = Delivery.Status.DELIVERED if arrived else Delivery.Status.FAILED if over else Delivery.Status.WAITING
     pause = None if over else timedelta(seconds=PAUSES[delivery.attempts - 1])
     if answered is not None and not arrived:
@@ -136,7 +137,7 @@ def _write_down(
     webhook = Webhook.objects.select_for_update().select_related("project").get(pk=delivery.webhook_id)
     if arrived:
         Webhook.objects.filter(pk=webhook.pk).exclude(failing_since=None).update(failing_since=None)
-    elif answered == HTTPStatus.GONE:
+    elif gone:
         _give_up(webhook, "The receiver answered 410 Gone: it wants nothing more.")
     elif webhook.failing_since is None:
         Webhook.objects.filter(pk=webhook.pk).update(failing_since=Now())

@@ -13,12 +13,12 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
-from urllib.parse import quote, urljoin
+from typing import Any, BinaryIO, Self
+from urllib.parse import quote, urljoin, urlsplit
 
 import requests
 
-__all__ = ["ApiError", "CocoHub", "Project", "TaskFailed", "Unreachable"]
+__all__ = ["ApiError", "CocoHub", "Project", "StillRunning", "TaskFailed", "Unreachable"]
 
 Record = dict[str, Any]
 
@@ -39,7 +39,9 @@ class ApiError(Exception):
         self.fields: dict[str, list[str]] = dict(told.get("fieldErrors") or {})
         self.detail: Any = told.get("detail")
         self.request_id = request_id
-        super().__init__(f"{status}: {self.message}")
+        faults = [f"{name}: {' '.join(texts)}" for name, texts in self.fields.items()]
+        told_again = [fault for fault in faults if fault.partition(": ")[2] not in self.message]
+        super().__init__(" ".join([f"{status}: {self.message}", *told_again]))
 
 
 class Unreachable(Exception):
@@ -54,18 +56,36 @@ class TaskFailed(Exception):
         super().__init__(f"{task['kind']} {task['status']}: {task['message']}")
 
 
+class StillRunning(Exception):
+    """Long work had not ended when it was no longer waited for; `task` is what is known of it. It goes on."""
+
+    def __init__(self, task: Record) -> None:
+        self.task = task
+        share = "" if task["percent"] is None else f" ({task['percent']} %)"
+        super().__init__(f"{task['kind']} is still {task['status']}{share}.")
+
+
 class CocoHub:
     """A CocoHub server, and who asks: `token` is a personal token or an access token.
 
-    `timeout` are the seconds that the server may be silent. Reads are repeated when the server is away or busy; so are
-    POSTs, under one Idempotency-Key, so that nothing is done twice. Not for several threads at once.
+    `url` is the server's address, as browsers have it. `timeout` are the seconds that the server may be silent;
+    `patience` the seconds that long work is waited for, each piece by itself (None: until it ends). Reads are repeated
+    when the server is away or busy; so are POSTs, under one Idempotency-Key, so that nothing is done twice. Not for
+    several threads at once.
     """
 
     def __init__(
-        self, url: str, token: str, *, timeout: float = 60.0, pause: Callable[[float], None] = time.sleep
+        self,
+        url: str,
+        token: str,
+        *,
+        timeout: float = 60.0,
+        patience: float | None = None,
+        pause: Callable[[float], None] = time.sleep,
     ) -> None:
-        self.url = url.rstrip("/")
+        self.url = _address(url)
         self.timeout = timeout
+        self.patience = patience
         self._pause = pause
         self._session = requests.Session()
         self._session.headers.update({"Authorization": f"Bearer {token}", "User-Agent": "cocohub-client/1.0"})
@@ -112,7 +132,9 @@ class CocoHub:
                     raise Unreachable(f"{self.url} does not answer ({type(error).__name__}).") from error
                 self._pause(0.5 * 2**attempt)
                 continue
-            if answer.status_code in REPEATED and not last:
+            # A POST that is sent again while the first is being answered gets 409, and when to ask again.
+            in_hand = answer.status_code == 409 and "Retry-After" in answer.headers
+            if (answer.status_code in REPEATED or in_hand) and not last:
                 self._pause(max(0.5 * 2**attempt, _seconds(answer.headers.get("Retry-After", ""))))
                 continue
             return _checked(answer)
@@ -121,8 +143,9 @@ class CocoHub:
     def wait(
         self, task: Record | str, *, told: Callable[[Record], None] = lambda task: None, every: float = 1.0
     ) -> Record:
-        """Wait for a task to end, and give it; `told(task)` hears of it meanwhile. Raises TaskFailed."""
+        """Wait for a task to end, and give it; `told(task)` hears of it meanwhile. Raises TaskFailed, StillRunning."""
         key = task if isinstance(task, str) else task["id"]
+        until = None if self.patience is None else time.monotonic() + self.patience
         while True:
             found: Record = self.get(f"tasks/{key}")
             told(found)
@@ -130,7 +153,46 @@ class CocoHub:
                 return found
             if found["status"] in FINISHED:
                 raise TaskFailed(found)
+            if until is not None and time.monotonic() > until:
+                raise StillRunning(found)
             self._pause(every)
+
+    def download(self, path: str, target: str | Path) -> Path:
+        """GET a file into `target`, which appears whole or not at all; on where it was if the connection breaks."""
+        place = Path(target)
+        draft = place.with_name(f".{place.name}.{uuid.uuid4().hex[:8]}")
+        try:
+            with draft.open("wb") as file:
+                failures, whole = 0, False
+                while not whole:
+                    before = file.tell()
+                    try:
+                        whole = self._some_of(path, file)
+                    except requests.RequestException as error:
+                        failures = 1 if file.tell() > before else failures + 1
+                        if failures >= ATTEMPTS:
+                            raise Unreachable(f"The download broke off ({type(error).__name__}).") from error
+                        self._pause(0.5 * 2**failures)
+            draft.replace(place)
+        finally:
+            draft.unlink(missing_ok=True)
+        return place
+
+    def _some_of(self, path: str, file: BinaryIO) -> bool:
+        """Add to the file what is left of it; True. Raises RequestException where the connection breaks."""
+        asked = {"Accept-Encoding": "identity", "Range": f"bytes={file.tell()}-"}  # plain: its length is the file's
+        if not file.tell():
+            del asked["Range"]
+        with self.call("GET", path, stream=True, headers=asked) as answer:
+            if answer.status_code != 206:
+                file.seek(0)
+                file.truncate()
+            end = file.tell() + int(answer.headers.get("Content-Length", -1))
+            for chunk in answer.iter_content(CHUNK):
+                file.write(chunk)
+            if "Content-Length" in answer.headers and file.tell() != end:
+                raise requests.ConnectionError(f"{end - file.tell()} bytes are missing")
+        return True
 
     # --- projects
     def projects(self, search: str = "") -> Iterator["Project"]:
@@ -273,17 +335,7 @@ class Project:
         """
         job = self.hub.post(f"{self.path}/exports/coco", {"q": q, **options})
         self.hub.wait(job["task"])
-        path = Path(target)
-        draft = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
-        try:
-            with self.hub.call("GET", f"{self.path}/exports/{job['id']}/download", stream=True) as answer:
-                with draft.open("wb") as file:
-                    for chunk in answer.iter_content(CHUNK):
-                        file.write(chunk)
-            draft.replace(path)
-        finally:
-            draft.unlink(missing_ok=True)
-        return path
+        return self.hub.download(f"{self.path}/exports/{job['id']}/download", target)
 
     def export_cvat(self, q: str = "", *, wait: bool = True, **options: Any) -> Record:
         """Send what the query finds to CVAT. Options: `images_per_task`, `split`, `dry_run` ..."""
@@ -292,6 +344,15 @@ class Project:
             self.hub.wait(job["task"])
             job = self.hub.get(f"{self.path}/exports/cvat/{job['id']}")
         return dict(job)
+
+
+def _address(url: str) -> str:
+    """The server's address as it is written in links: small letters, without a slash or the `/api/v1` at its end."""
+    parts = urlsplit(url)
+    if parts.scheme.lower() not in ("http", "https") or not parts.netloc:
+        raise ValueError(f"{url!r} is no address of a server: it begins with https:// or http://.")
+    path = parts.path.rstrip("/").removesuffix("/api/v1").rstrip("/")
+    return f"{parts.scheme.lower()}://{parts.netloc.lower()}{path}"
 
 
 def _checked(answer: requests.Response) -> requests.Response:

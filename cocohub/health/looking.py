@@ -4,7 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from concurrent.futures import TimeoutError as TookTooLong
 from dataclasses import dataclass, field
 from typing import Any
@@ -41,7 +41,6 @@ class Watch:
 
     def __init__(self, parts: Mapping[str, Look]) -> None:
         self.parts = parts
-        self._pool = ThreadPoolExecutor(max_workers=2 * len(parts), thread_name_prefix="health")
         self._running: dict[str, Future[Part]] = {}
         self._found: dict[str, Part] = {}
         self._at = float("-inf")
@@ -57,7 +56,7 @@ class Watch:
             for name, look in self.parts.items():
                 running = self._running.get(name)
                 if running is None or running.done():
-                    self._running[name] = self._pool.submit(_timed, look)
+                    self._running[name] = _begin(name, look)
             self._found = {name: self._wait(name, until) for name in self.parts}
             self._at = time.monotonic()
             return self._found
@@ -67,6 +66,13 @@ class Watch:
             return self._running[name].result(max(0.0, until - time.monotonic()))
         except TookTooLong:
             return Part(False, round(PATIENCE * 1000), f"No answer within {PATIENCE:g} seconds.")
+
+
+def _begin(name: str, look: Look) -> Future[Part]:
+    """Look, in a thread that nobody waits for at the end of the process: what it asks may never answer."""
+    found: Future[Part] = Future()
+    threading.Thread(target=lambda: found.set_result(_timed(look)), name=f"health-{name}", daemon=True).start()
+    return found
 
 
 def _timed(look: Look) -> Part:

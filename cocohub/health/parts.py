@@ -14,6 +14,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from django.conf import settings
 from django.core.files.storage import default_storage
+from django.db import Error as DatabaseFault
 from django.db import connection
 from django.db.migrations.loader import MigrationLoader
 from django.db.models import Count, Min
@@ -145,14 +146,17 @@ def beat() -> dict[str, Any]:
 def queues() -> dict[str, Any]:
     """How many jobs of each kind wait and run, and for how many seconds the oldest has waited."""
     now = timezone.now()
-    waiting = Task.objects.filter(status=Task.Status.QUEUED).values("kind")
-    running = Task.objects.filter(status=Task.Status.RUNNING).values("kind")
-    oldest = waiting.aggregate(at=Min("created_at"))["at"]
-    return {
-        "waiting": dict(waiting.annotate(jobs=Count("pk")).values_list("kind", "jobs")),
-        "running": dict(running.annotate(jobs=Count("pk")).values_list("kind", "jobs")),
-        "oldest_seconds": round((now - oldest).total_seconds()) if oldest else 0,
-    }
+    try:
+        waiting = Task.objects.filter(status=Task.Status.QUEUED).values("kind")
+        running = Task.objects.filter(status=Task.Status.RUNNING).values("kind")
+        oldest = waiting.aggregate(at=Min("created_at"))["at"]
+        return {
+            "waiting": dict(waiting.annotate(jobs=Count("pk")).values_list("kind", "jobs")),
+            "running": dict(running.annotate(jobs=Count("pk")).values_list("kind", "jobs")),
+            "oldest_seconds": round((now - oldest).total_seconds()) if oldest else 0,
+        }
+    except DatabaseFault as error:
+        raise Unwell(f"The jobs cannot be read: {first_line(error)}") from error
 
 
 def cvat() -> dict[str, Any]:

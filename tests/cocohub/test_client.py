@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 import requests
-from cocohub_client import ApiError, CocoHub, TaskFailed, Unreachable
+from cocohub_client import ApiError, CocoHub, StillRunning, TaskFailed, Unreachable
 from django.db import connections
 
 from accounts import personal
+from accounts.models import IdempotentCall
 from annotations.models import ResumableUpload
 from assets.models import ImageAsset
 from cocohub.sample import draw_sample
@@ -124,6 +125,72 @@ def test_refusals_have_a_type(hub, project, folder):
         hub.project("Nowhere")
     with pytest.raises(ApiError, match=r"^401"):
         CocoHub(hub.url, "cocohub_pat_wrong").get("auth/me")
+    with pytest.raises(ApiError, match=r"^400: Some fields are not valid: name\. name: This field may not be blank\.$"):
+        hub.create_project("")
+
+
+@pytest.mark.parametrize("ending", ["/", "/api/v1", "/api/v1/"])
+def test_the_address_may_be_that_of_the_api_and_in_capitals(live_server, token, ending):
+    address = live_server.url.replace("http://", "HTTP://").replace("localhost", "LocalHost") + ending
+    assert CocoHub(address, token).get("auth/me")["email"] == "ann@example.com"
+    assert CocoHub(address, token).url == live_server.url
+
+
+@pytest.mark.parametrize("address", ["cocohub.example.org", "localhost:8000", "ftp://cocohub.example.org", ""])
+def test_what_is_no_address_of_a_server_is_refused_at_once(address):
+    with pytest.raises(ValueError, match="begins with https://"):
+        CocoHub(address, "x")
+
+
+def test_a_download_goes_on_where_it_broke_off(hub, project, folder, monkeypatch):
+    project.import_coco(folder / "instances_val.json")
+    whole = project.export_coco(folder / "whole.json").read_bytes()
+    monkeypatch.setattr("cocohub_client.CHUNK", 1_000)
+    plain, asked = requests.Response.iter_content, []
+
+    def breaking(answer, size):
+        if not answer.request.path_url.endswith("/download"):
+            yield from plain(answer, size)
+            return
+        asked.append((answer.status_code, answer.request.headers.get("Range")))
+        for at, chunk in enumerate(plain(answer, size)):
+            if at == 3 and len(asked) == 1:
+                raise requests.exceptions.ChunkedEncodingError("cut")
+            if at == 2 and len(asked) == 2:
+                return  # a proxy that ends the answer as if it were whole
+            yield chunk
+
+    monkeypatch.setattr(requests.Response, "iter_content", breaking)
+
+    assert project.export_coco(folder / "broken.json").read_bytes() == whole
+    assert asked == [(200, None), (206, "bytes=3000-"), (206, "bytes=5000-")]
+    assert [path.name for path in folder.glob(".broken*")] == []
+
+
+def test_long_work_is_not_waited_for_for_ever(hub, project, monkeypatch):
+    task = factories.make_task(Project.objects.get(pk=project.id), status="queued")
+    hub.patience = 0.0
+    with pytest.raises(StillRunning, match=r"^import is still queued\.$") as caught:
+        hub.wait(str(task.pk))
+    assert caught.value.task["id"] == str(task.pk)
+
+
+def test_a_post_that_is_still_being_answered_is_asked_for_again(hub, monkeypatch):
+    plain, answers = requests.Session.request, []
+
+    def lost(session, method, address, **options):
+        if method == "POST" and not answers:
+            answers.append(plain(session, method, address, **options).status_code)
+            IdempotentCall.objects.update(status=None)  # as while the first is at work
+            raise requests.ConnectionError("the answer was lost")
+        answer = plain(session, method, address, **options)
+        answers.append(answer.status_code)
+        IdempotentCall.objects.update(status=201)
+        return answer
+
+    monkeypatch.setattr(requests.Session, "request", lost)
+    assert hub.create_project("Twice").name == "Twice"
+    assert answers == [201, 409, 201]
 
 
 def test_an_import_that_fails_says_why(project, folder):

@@ -588,6 +588,7 @@ def test_command_tells_what_to_do_and_fails(place, capsys):
     assert "ERROR    migrations" in told
     assert "-> python manage.py migrate" in told
     assert "debug" not in told
+    assert "skipped" not in told  # the sum at the end says how many
 
 
 def test_command_as_json_looks_at_what_is_named_and_at_what_that_needs(place, capsys):

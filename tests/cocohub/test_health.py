@@ -8,7 +8,7 @@ import time
 import pytest
 from django.core.cache import cache
 from django.core.management import CommandError, call_command
-from django.db import connection
+from django.db import OperationalError, connection
 from django.db.migrations.recorder import MigrationRecorder
 from django.test import Client
 
@@ -184,6 +184,16 @@ def test_queues_tell_who_waits(project):
     assert (told["waiting"], told["running"]) == ({"import": 1}, {"export": 1})
 
 
+def test_queues_without_a_database_are_told_in_a_line(monkeypatch, caplog):
+    def refuse(*args, **kwargs):
+        raise OperationalError("connection refused\n\tIs the server running?")
+
+    monkeypatch.setattr(parts.Task.objects, "filter", refuse)
+    found = looking._timed(parts.queues)
+    assert (found.ok, found.message) == (False, "The jobs cannot be read: connection refused")
+    assert caplog.records == []
+
+
 # --- Looking ----------------------------------------------------------------------------------------------------------
 
 
@@ -202,6 +212,8 @@ def test_what_hangs_is_told_in_time_and_not_asked_again(monkeypatch):
         assert (found["hanging"].ok, found["fine"].ok, found["fine"].facts) == (False, True, {"x": 1})
         assert "No answer within" in found["hanging"].message
     assert len(asked) == 1
+    hanging = [thread for thread in threading.enumerate() if thread.name == "health-hanging"]
+    assert [thread.daemon for thread in hanging] == [True]  # else the end of the process would wait for it
     release.set()
     while not watch.look()["hanging"].ok:
         time.sleep(0.01)

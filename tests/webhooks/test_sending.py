@@ -225,6 +225,9 @@ def test_a_receiver_that_is_gone_gets_nothing_more(webhook, receiver):
 
     webhook.refresh_from_db()
     assert (webhook.active, "410" in webhook.gave_up) == (False, True)
+    delivery.refresh_from_db()
+    assert (delivery.status, delivery.answered, delivery.due_at) == ("failed", 410, None)
+    assert delivery.error == "The receiver answered 410; expected 200 to 299."
     line = AuditLog.objects.get(action="webhook.gave_up")
     assert (line.user, line.actor, line.detail["webhook"]) == (None, "CocoHub", webhook.pk)
 

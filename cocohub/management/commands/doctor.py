@@ -34,7 +34,7 @@ class Command(ServiceCommand):
             action="store_true",
             help="also compare all rows with each other and with the files in storage",
         )
-        parser.add_argument("--quiet", action="store_true", help="print only what is not ok")
+        parser.add_argument("--quiet", action="store_true", help="print only warnings, errors and the sum")
 
     def run(self, options: dict[str, Any]) -> dict[str, Any]:
         """Do the checks; what others need is looked at with them."""
@@ -59,7 +59,7 @@ class Command(ServiceCommand):
         """A line for each, and below it what to do."""
         for told in result["checks"]:
             grade = Grade(told["grade"])
-            if self.quiet and grade == Grade.OK:
+            if self.quiet and grade in (Grade.OK, Grade.SKIPPED):
                 continue
             self.stdout.write(f"{MARKS[grade]}  {told['check']:<17}  {told['found']}")
             if todo := told.get("todo"):
