@@ -188,7 +188,8 @@ def test_a_category_with_annotations_is_not_deleted_unasked(project, named, mana
     with pytest.raises(Conflict) as caught:
         relabelling.delete_category(user=manager, category=named["car"])
     assert caught.value.detail["annotations"] == 1
-    assert relabelling.delete_category(user=manager, category=named["car"], dry_run=True).annotations == 1
+    effect = relabelling.delete_category(user=manager, category=named["car"], dry_run=True)
+    assert (effect.annotations, effect.images) == (1, 1)
     with pytest.raises(ServiceError):
         relabelling.delete_category(user=manager, category=named["car"], annotations="burn")
     assert exported(project, "train") == expected
