@@ -176,11 +176,15 @@ def test_logout_ends_this_session_at_once_and_no_other(user, pair, as_nobody):
     assert status(as_nobody, newer.access) == 401
     assert as_nobody.post(REFRESH, {"refresh": newer.refresh}).status_code == 401
     assert status(as_nobody, other.access) == 200
+    assert tasks.forget_expired_tokens() == 0, "it is known for as long as a token of it could be shown"
+    assert status(as_nobody, pair.access) == 401
 
 
-def test_logout_spends_the_refresh_token_it_is_given(pair, as_nobody):
-    as_nobody.post(LOGOUT, {"refresh": pair.refresh}, HTTP_AUTHORIZATION=f"Bearer {pair.access}")
+def test_logout_spends_the_refresh_token_it_is_given_and_ends_its_session(user, pair, as_nobody):
+    other = tokens.issue(user)
+    as_nobody.post(LOGOUT, {"refresh": other.refresh}, HTTP_AUTHORIZATION=f"Bearer {pair.access}")
     assert BlacklistedToken.objects.count() == 1
+    assert [status(as_nobody, each.access) for each in (pair, other)] == [401, 401]
 
 
 def test_logout_does_nothing_to_somebody_elses_refresh_token(pair, as_nobody):

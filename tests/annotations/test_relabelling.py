@@ -321,6 +321,15 @@ def test_nothing_is_forgotten_where_it_is_kept_for_ever_or_an_undo_is_at_work(
     assert kept()[2] > 0
 
 
+def test_nothing_is_forgotten_of_an_edit_that_ended_and_was_begun_again(project, images, named, manager, large):
+    edit = EDITS["relabel"](manager, project, named).edit
+    BulkEdit.objects.update(finished_at=timezone.now() - timedelta(days=31))
+    assert edit.task.status == Task.Status.QUEUED
+    assert undo.forget_old(30) == 0
+    Task.objects.filter(pk=edit.task.pk).update(status=Task.Status.FAILED)
+    assert undo.forget_old(30) == 1
+
+
 def test_the_undo_of_a_relabelling_names_objects_whose_old_category_is_gone(project, images, named, manager):
     edit = EDITS["relabel"](manager, project, named).edit
     lost = Annotation.objects.get(coco_id=13)

@@ -226,6 +226,16 @@ def test_captions_need_no_categories():
     assert (found.problems, len(found.annotations)) == ([], 1)
 
 
+@pytest.mark.parametrize(("given", "read_as", "extra"), [(1, 1, None), (77, None, b'{"category_id":77}')])
+def test_caption_with_a_category_keeps_it_listed_or_not(given, read_as, extra):
+    caption = {"id": 1, "image_id": 1, "caption": "a cat", "category_id": given}
+    found = read({**good(), "annotations": [caption]})
+
+    assert found.problems == []
+    assert [one.category_id for one in found.annotations] == [read_as]
+    assert extra is None or extra[1:-1] in found.annotations[0].extra
+
+
 def test_section_of_almost_the_right_name_is_kept_and_told():
     document = good()
     document["annotation"] = document.pop("annotations")
