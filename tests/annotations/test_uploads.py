@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+from contextlib import closing, contextmanager
 from datetime import timedelta
 from io import BytesIO
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import boto3
 import pytest
 from django.core.files.storage import default_storage
+from django.db import connection
 from django.utils import timezone
 from moto import mock_aws
 
@@ -67,6 +69,15 @@ def take_back(client, where):
     return client.delete(where, headers=TUS)
 
 
+@contextmanager
+def atomic_on(other):
+    """A transaction on another connection, rolled back at the end."""
+    other.set_autocommit(False)
+    with other.cursor() as cursor:
+        yield cursor
+    other.rollback()
+
+
 def content(pk):
     with default_storage.open(ResumableUpload.objects.get(pk=pk).key) as file:
         return file.read()
@@ -115,6 +126,17 @@ def test_a_wrong_offset_is_409_and_changes_nothing(store, address, as_curator):
         assert answer.json()["detail"] == {"offset": 4}
     assert send(as_curator, where, 4, b"567890").status_code == 204
     assert content(ResumableUpload.objects.get().pk) == b"1234567890"
+
+
+def test_while_another_request_writes_it_is_423_at_once(transactional_db, address, as_curator):
+    where = begin(as_curator, address, 10)["Location"]
+    other = connection.copy()
+    with closing(other), atomic_on(other) as cursor:
+        cursor.execute("SELECT 1 FROM annotations_resumableupload FOR UPDATE")
+        answer = send(as_curator, where, 0, b"1234")
+    assert answer.status_code == 423
+    assert "Another request is writing" in answer.json()["message"]
+    assert send(as_curator, where, 0, b"1234").status_code == 204
 
 
 def test_more_than_announced_and_more_than_is_taken_is_413(store, address, as_curator, settings):
