@@ -110,6 +110,6 @@ def pages(browser: Browser, url: str, expected: str | None = None) -> Iterator[C
         for page in context.pages:
             # A request that is still being answered would be in the way of emptying the tables.
             with suppress(PlaywrightError):
-                page.wait_for_load_state("networkidle", timeout=5_000)
+                page.wait_for_load_state("networkidle", timeout=2_000)
         context.close()
     assert faults == []
