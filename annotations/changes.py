@@ -96,7 +96,7 @@ class Change:
             text = f"Expected a name of at most {MAX_SPLIT} characters, none of them a control character."
             raise ServiceError(text, fields={"split": [text]})
         if bool(self.columns) is self.delete:
-            raise ServiceError("Say what to change, or `delete`; not both.")
+            raise ServiceError("Say what to change, or delete; not both.")
 
     def as_dict(self) -> dict[str, Any]:
         """What is changed, for JSON."""

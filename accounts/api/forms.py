@@ -12,6 +12,15 @@ from rest_framework import serializers
 
 LIKE = 0.75  # how like one of ours: `dryrun` is all of `dry_run`, `nmae` three quarters of `name`
 SHORTEST = 4  # letters: `age` is not `page`, and two of three letters are soon alike
+# What others call ours. `{"query": ...}` without our `q` would else be about everything.
+MEANT = {
+    "query": "q",
+    "filter": "q",
+    "preview": "dry_run",
+    "simulate": "dry_run",
+    "expires_at": "days",
+    "expiry": "days",
+}
 # Said in answers, or tried by those who would be more than they are; not meant for a field of nearly that name.
 OTHERS = frozenset({"id", "owner", "project", "role", "status", "user", "is_admin", "is_staff", "is_superuser"})
 
@@ -41,7 +50,8 @@ def misspelt(given: list[str], fields: Mapping[str, serializers.Field]) -> dict[
     for name in given:
         if name in fields or name in OTHERS or len(name) < SHORTEST:
             continue
-        nearest = get_close_matches(plain(name[:100]), ours, 1, LIKE)
+        nearest = [each for each in [plain(MEANT.get(name.lower(), ""))] if each in ours]
+        nearest = nearest or get_close_matches(plain(name[:100]), ours, 1, LIKE)
         if nearest:
             faults[name[:100]] = f"There is no field {name[:100]!r} here. Did you mean {ours[nearest[0]]!r}?"
     return faults

@@ -26,7 +26,7 @@ class CvatError(Exception):
 
     def __str__(self) -> str:
         code = f" ({self.status})" if self.status else ""
-        doing = f" to {self.doing}" if self.doing else ""
+        doing = f", asked to {self.doing}" if self.doing else ""
         return f"{self.saying}{code}{doing}: {self.words}" if self.words else f"{self.saying}{code}{doing}."
 
 

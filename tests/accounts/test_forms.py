@@ -48,6 +48,20 @@ def test_a_misspelt_field_does_not_make_a_trial_a_deed(project, as_manager, name
 
 
 @pytest.mark.parametrize(
+    ("address", "body", "ours"),
+    [
+        ("/api/v1/projects/{}/exports/coco", {"query": "tag:x"}, "q"),
+        ("/api/v1/projects/{}/assets/bulk", {"q": "", "delete": True, "preview": True}, "dry_run"),
+        ("/api/v1/auth/tokens", {"name": "a", "scopes": ["read"], "expires_at": "2030-01-01"}, "days"),
+    ],
+)
+def test_what_others_call_ours_is_named(project, as_manager, address, body, ours):
+    answer = as_manager.post(address.format(project.pk), body)
+    assert answer.status_code == 400
+    assert f"Did you mean {ours!r}?" in str(answer.json()["fieldErrors"])
+
+
+@pytest.mark.parametrize(
     ("body", "misspelt"),
     [
         ({"name": "a", "descripton": "b"}, {"descripton"}),

@@ -294,6 +294,18 @@ def test_every_command_of_ours_is_in_the_list():
     assert told - set(get_commands()) == set()
 
 
+def test_every_option_of_our_commands_says_what_it_is_for():
+    ours = {name: app for name, app in get_commands().items() if isinstance(app, str) and (ROOT / app).is_dir()}
+    assert len(ours) > 15
+    silent = {
+        (name, given.dest)
+        for name, app in ours.items()
+        for given in load_command_class(app, name).create_parser("manage.py", name)._actions
+        if not given.help
+    }
+    assert silent == set()
+
+
 def test_every_check_of_the_doctor_is_told():
     page = text_of(ROOT / "docs" / "operations.md")
     assert [check.name for check in CHECKS if f"`{check.name}`" not in page] == []

@@ -19,7 +19,7 @@ class Command(ServiceCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         """The command's options."""
         super().add_arguments(parser)
-        parser.add_argument("--project", required=True, metavar="NAME")
+        parser.add_argument("--project", required=True, metavar="NAME", help="its name")
         parser.add_argument("--images", required=True, type=Path, metavar="DIR", help="folder or zip with the pictures")
         parser.add_argument("--split", default="", metavar="S", help="only images of this split")
         parser.add_argument("--owner", metavar="EMAIL", help="whose project, and in whose name this is done")

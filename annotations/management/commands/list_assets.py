@@ -19,7 +19,7 @@ class Command(ServiceCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         """The command's options."""
         super().add_arguments(parser)
-        parser.add_argument("--project", required=True, metavar="NAME")
+        parser.add_argument("--project", required=True, metavar="NAME", help="its name")
         parser.add_argument("--q", default="", metavar="QUERY", help="such as 'category:person width>1024 -tag:done'")
         parser.add_argument("--count", action="store_true", help="only tell how many there are")
         parser.add_argument("--limit", type=int, default=0, metavar="N", help="at most so many; all by default")

@@ -18,7 +18,7 @@ class Command(ServiceCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         """The command's options."""
         super().add_arguments(parser)
-        parser.add_argument("--project", required=True, metavar="NAME")
+        parser.add_argument("--project", required=True, metavar="NAME", help="its name")
         parser.add_argument("--q", required=True, metavar="QUERY", help="such as 'category:person'; '' for all images")
         parser.add_argument("--add", action="append", default=[], metavar="TAG", help="may be given several times")
         parser.add_argument("--remove", action="append", default=[], metavar="TAG", help="may be given several times")

@@ -22,7 +22,7 @@ class Command(ServiceCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         """The command's options."""
         super().add_arguments(parser)
-        parser.add_argument("--project", required=True, metavar="NAME")
+        parser.add_argument("--project", required=True, metavar="NAME", help="its name")
         parser.add_argument("--owner", metavar="EMAIL", help="whose project, where several have the same name")
 
     def run(self, options: dict[str, Any]) -> dict[str, Any]:

@@ -35,7 +35,7 @@ class Command(BaseCommand):
         """The command's options."""
         parser.add_argument("--data", type=Path, help="a COCO folder of yours, rather than the drawn sample")
         parser.add_argument("--no-serve", action="store_true", help="end after the table")
-        parser.add_argument("--port", type=int, default=8000)
+        parser.add_argument("--port", type=int, default=8000, help="to listen at")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Do each step and print its row."""

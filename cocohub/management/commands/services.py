@@ -16,7 +16,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         """The command's options."""
-        parser.add_argument("what", choices=["status", "stop"])
+        parser.add_argument("what", choices=["status", "stop"], help="tell which run, or stop them")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Tell or stop."""

@@ -30,7 +30,7 @@ class Command(ServiceCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         """The command's options."""
         super().add_arguments(parser)
-        parser.add_argument("--project", required=True, metavar="NAME")
+        parser.add_argument("--project", required=True, metavar="NAME", help="its name")
         parser.add_argument("--out", required=True, type=Path, metavar="FILE", help=".json, .zip or a folder")
         parser.add_argument("--q", default="", metavar="QUERY", help="which images; all of them by default")
         parser.add_argument("--split", default="", metavar="S", help="only this split")

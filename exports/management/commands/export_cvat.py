@@ -29,14 +29,22 @@ class Command(ServiceCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         """The command's options."""
         super().add_arguments(parser)
-        parser.add_argument("--project", required=True, metavar="NAME")
+        parser.add_argument("--project", required=True, metavar="NAME", help="its name")
         parser.add_argument("--q", default="", metavar="QUERY", help="which images; all of them by default")
         parser.add_argument("--split", default="", metavar="S", help="only this split")
         parser.add_argument(
             "--source", action="append", default=[], metavar="NAME", help="predictions of this source too; * is all"
         )
-        parser.add_argument("--images-per-task", type=int, default=DEFAULTS.images_per_task, metavar="N")
-        parser.add_argument("--megabytes-per-task", type=int, default=DEFAULTS.megabytes_per_task, metavar="N")
+        parser.add_argument(
+            "--images-per-task", type=int, default=DEFAULTS.images_per_task, metavar="N", help="at most"
+        )
+        parser.add_argument(
+            "--megabytes-per-task",
+            type=int,
+            default=DEFAULTS.megabytes_per_task,
+            metavar="N",
+            help="of pictures, at most",
+        )
         parser.add_argument(
             "--images-per-job", type=int, default=0, metavar="N", help="0, the default: one job in each task"
         )

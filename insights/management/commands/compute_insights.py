@@ -23,7 +23,7 @@ class Command(ServiceCommand):
         """The command's options."""
         super().add_arguments(parser)
         which = parser.add_mutually_exclusive_group(required=True)
-        which.add_argument("--project", metavar="NAME")
+        which.add_argument("--project", metavar="NAME", help="only this one")
         which.add_argument("--all", action="store_true", help="every project")
         parser.add_argument("--owner", metavar="EMAIL", help="whose project, where several have the same name")
         parser.add_argument("--q", default="", metavar="QUERY", help="figures of what it selects (docs/query.md)")
